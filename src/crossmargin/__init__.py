@@ -1,0 +1,1 @@
+"""crossmargin: the margin of a whole derivatives portfolio, with an explanation."""

@@ -1,0 +1,1 @@
+"""Questions about a book, answered from an evaluation: curves, what-if, comparison."""

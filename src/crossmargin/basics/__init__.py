@@ -1,0 +1,1 @@
+"""What every stage may lean on: errors, explanations, exact quantities, time, arrays."""

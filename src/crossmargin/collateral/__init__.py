@@ -1,0 +1,1 @@
+"""What balances are worth as cover."""

@@ -1,0 +1,1 @@
+"""The whole recipe: book, market and methodology to requirements and standing."""

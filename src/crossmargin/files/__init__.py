@@ -1,0 +1,1 @@
+"""The world outside: positions, balances, markets and cases from files, and back."""

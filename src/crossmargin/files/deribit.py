@@ -1,0 +1,330 @@
+"""Deribit chains: CSV or Parquet of option rows, and the JSON of the public book summary.
+
+Prices are in coin for inverse options. The forward of an expiry is the one that its marks imply by put-call parity,
+since quoted forwards and marks of a fast market are of slightly different moments; where that is not possible it is
+the median of the quoted ones. The price of a listed future is the median of the rows that name it. A perpetual is listed for every coin: without a price in the file its policy
+is `MissingPerpetual`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
+from crossmargin.basics.times import format_utc
+from crossmargin.files.cells import Cells
+from crossmargin.files.tables import TextTable
+from crossmargin.instruments.deribit import parse_deribit
+from crossmargin.instruments.terms import DatedFuture, Instrument, Payoff, Perpetual, Right, Spot, VanillaOption
+from crossmargin.market.parity import inverse_parity_forward
+from crossmargin.market.snapshot import Excluded, Market, Quote, Reason
+
+CHAIN_COLUMNS = ("snapshot_time", "instrument", "bid_price", "ask_price", "mark_price", "underlying_price")
+_MOST_DISAGREEMENT = 0.05
+"""Index prices of one underlying in one snapshot that are further apart than this are not one snapshot."""
+
+
+@dataclass(slots=True)
+class _Row:
+    """One quoted row, of either source."""
+
+    name: str
+    row: int
+    bid: float | None
+    ask: float | None
+    mark: float | None
+    vol: float | None
+    forward: float | None
+    forward_name: str
+    index: float | None
+
+
+def spot(coin: str) -> Spot:
+    """The coin itself, priced at its index: what a coin balance is as a position."""
+    return Spot(
+        name=coin,
+        underlying=coin,
+        quote_currency="USD",
+        settlement_currency="USD",
+        payoff=Payoff.LINEAR,
+        multiplier=Decimal(1),
+    )
+
+
+def from_chain(table: TextTable, *, as_of: datetime | None) -> Market:
+    """A market out of the rows of one snapshot."""
+    table.require(CHAIN_COLUMNS, "Deribit chain")
+    problems: list[Problem] = []
+    cells = Cells(table.file, problems)
+    columns = table.columns
+    empty = [""] * len(table)
+    times: dict[str, datetime | None] = {}
+    rows = []
+    for k, text in enumerate(columns["snapshot_time"]):
+        if text not in times:
+            times[text] = cells.time(text, table.row(k), "snapshot_time")
+        if as_of is not None and times[text] is not None and times[text] != as_of:
+            continue
+        row = table.row(k)
+        rows.append(
+            _Row(
+                name=columns["instrument"][k],
+                row=row,
+                bid=cells.number(columns["bid_price"][k], row, "bid_price", low=0),
+                ask=cells.number(columns["ask_price"][k], row, "ask_price", low=0),
+                mark=cells.number(columns["mark_price"][k], row, "mark_price", low=0),
+                vol=cells.number(columns.get("mark_iv", empty)[k], row, "mark_iv", low=0),
+                forward=cells.number(columns["underlying_price"][k], row, "underlying_price", low=0),
+                forward_name=columns.get("underlying_name", empty)[k],
+                index=cells.number(columns.get("index_price", empty)[k], row, "index_price", low=0),
+            )
+        )
+    raise_problems(problems)
+    known = sorted(moment for moment in times.values() if moment is not None)
+    if as_of is None and len(known) > 1:
+        raise FileFormatError(
+            Problem(
+                found=f"{len(known)} snapshots, {format_utc(known[0])} to {format_utc(known[-1])}",
+                needed="Choose one with --as-of.",
+                file=table.file,
+                column="snapshot_time",
+                kind=FileFormatError,
+            )
+        )
+    if not rows:
+        raise FileFormatError(
+            Problem(
+                found=f"no snapshot of {format_utc(as_of) if as_of else ''}",
+                needed=f"The file holds {', '.join(format_utc(moment) for moment in known[:3])}"
+                + (" and more." if len(known) > 3 else "."),
+                file=table.file,
+                column="snapshot_time",
+                kind=FileFormatError,
+            )
+        )
+    return _market(rows, as_of or known[0], f"Deribit chain {table.file}", table.file, ())
+
+
+def from_summary(document: Any, *, file: str, as_of: datetime | None) -> Market:
+    """A market out of `public/get_book_summary_by_currency`: options, futures, or both in one list.
+
+    Its volatilities are in percent. The index of a coin is the `estimated_delivery_price` of its rows.
+    """
+    result = document.get("result", document) if isinstance(document, Mapping) else document
+    if not isinstance(result, list) or not all(isinstance(entry, Mapping) for entry in result) or not result:
+        raise FileFormatError(
+            Problem(
+                found="is no book summary: its 'result' is no list of objects",
+                needed="Save the answer of public/get_book_summary_by_currency as it comes.",
+                file=file,
+                kind=FileFormatError,
+            )
+        )
+    problems: list[Problem] = []
+    cells = Cells(file, problems)
+
+    def number(entry: Mapping[str, Any], row: int, key: str) -> float | None:
+        value = entry.get(key)
+        return None if value is None else cells.number(str(value), row, key, low=0)
+
+    rows, stamps = [], []
+    for k, entry in enumerate(result, start=1):
+        name = entry.get("instrument_name")
+        if not isinstance(name, str):
+            cells.wrong(k, "instrument_name", f"is {name!r}", "Every entry names its instrument.")
+            continue
+        stamp = number(entry, k, "creation_timestamp")
+        if stamp:
+            stamps.append(stamp)
+        vol = number(entry, k, "mark_iv")
+        rows.append(
+            _Row(
+                name=name,
+                row=k,
+                bid=number(entry, k, "bid_price"),
+                ask=number(entry, k, "ask_price"),
+                mark=number(entry, k, "mark_price"),
+                vol=None if vol is None else vol / 100,
+                forward=number(entry, k, "underlying_price"),
+                forward_name=str(entry.get("underlying_index") or ""),
+                index=number(entry, k, "estimated_delivery_price"),
+            )
+        )
+    raise_problems(problems)
+    if as_of is None and not stamps:
+        raise FileFormatError(
+            Problem(
+                found="no entry has a creation_timestamp",
+                needed="Give the time with --as-of.",
+                file=file,
+                column="creation_timestamp",
+                kind=FileFormatError,
+            )
+        )
+    try:
+        moment = as_of or datetime.fromtimestamp(max(stamps) / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise FileFormatError(
+            Problem(
+                found=f"creation_timestamp {max(stamps):g} is no time in milliseconds",
+                needed="Save the answer as it comes.",
+                file=file,
+                column="creation_timestamp",
+                kind=FileFormatError,
+            )
+        ) from None
+    return _market(rows, moment, f"Deribit book summary {file}", file, ())
+
+
+def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: Iterable[str]) -> Market:
+    """Terms, indices and futures out of the rows; rows that cannot be margined are listed."""
+    quotes: dict[str, Quote] = {}
+    excluded: list[Excluded] = []
+    problems: list[Problem] = []
+    index_quotes: dict[str, list[float]] = {}
+    future_prices: dict[str, list[float]] = {}
+    for row in rows:
+        if row.name in quotes:
+            problems.append(
+                Problem(found=f"'{row.name}' stands twice", needed="One row an instrument.", file=file, row=row.row)
+            )
+            continue
+        instrument = _terms(row, as_of, excluded)
+        if instrument is None:
+            continue
+        if row.index:
+            index_quotes.setdefault(instrument.underlying, []).append(row.index)
+        is_option = isinstance(instrument, VanillaOption)
+        # A listed future is named by its options; a synthetic forward ("SYN.", "index_price") is not traded.
+        if is_option and row.forward and row.forward_name.startswith(f"{instrument.underlying}-"):
+            future_prices.setdefault(row.forward_name, []).append(row.forward)
+        quotes[row.name] = Quote(
+            instrument=instrument,
+            bid=row.bid,
+            ask=row.ask,
+            mark=row.mark,
+            vol=(row.vol or None) if is_option else None,
+            forward=(row.forward or None) if is_option else None,
+        )
+    raise_problems(problems)
+    index = {}
+    for underlying, values in index_quotes.items():
+        index[underlying] = median(values)
+        if max(values) > (1 + _MOST_DISAGREEMENT) * min(values):
+            problems.append(
+                Problem(
+                    found=f"index prices of {underlying} from {min(values):g} to {max(values):g} in one snapshot",
+                    needed="Give the rows of one moment.",
+                    file=file,
+                    column="index_price",
+                )
+            )
+    raise_problems(problems)
+    if not quotes:
+        reasons = f": {excluded[0].name}: {excluded[0].detail}" if excluded else ""
+        raise FileFormatError(
+            Problem(found=f"no row can be margined{reasons}", file=file, kind=FileFormatError)
+        )
+    for name, prices in future_prices.items():
+        if name not in quotes:
+            instrument = parse_deribit(name)
+            if isinstance(instrument, DatedFuture):
+                quotes[name] = Quote(instrument=instrument, mark=median(prices))
+    noted = list(notes)
+    noted += _set_forwards(quotes)
+    for coin in index:
+        perpetual = f"{coin}-PERPETUAL"
+        if perpetual not in quotes and _is_known(perpetual):
+            quotes[perpetual] = Quote(instrument=parse_deribit(perpetual))
+        quotes.setdefault(coin, Quote(instrument=spot(coin)))
+    for side, count in (
+        ("bid", sum(q.bid is None for q in quotes.values() if isinstance(q.instrument, VanillaOption))),
+        ("ask", sum(q.ask is None for q in quotes.values() if isinstance(q.instrument, VanillaOption))),
+    ):
+        if count:
+            noted.append(f"{count} options have no {side}: left missing, nothing is put in its place")
+    return Market.from_quotes(
+        quotes.values(),
+        as_of=as_of,
+        source=source,
+        index=index,
+        prices=index,
+        excluded=excluded,
+        notes=noted,
+    )
+
+
+def _set_forwards(quotes: dict[str, Quote]) -> list[str]:
+    """One forward for each expiry, in place; what to note about it."""
+    expiries: dict[tuple[str, str, datetime, Payoff], list[str]] = {}
+    for name, quote in quotes.items():
+        option = quote.instrument
+        if isinstance(option, VanillaOption):
+            key = (option.underlying, option.quote_currency, option.expiry, option.payoff)
+            expiries.setdefault(key, []).append(name)
+    implied = 0
+    for (_, _, _, payoff), names in expiries.items():
+        quoted = [forward for name in names if (forward := quotes[name].forward) is not None]
+        if not quoted:
+            continue
+        forward: float | None = None
+        if payoff is Payoff.INVERSE:
+            forward = _implied_forward([quotes[name] for name in names], median(quoted))
+            implied += forward is not None
+        for name in names:
+            quotes[name] = replace(quotes[name], forward=median(quoted) if forward is None else forward)
+    if not implied:
+        return []
+    return [f"forwards of {implied} of {len(expiries)} expiries are those that the marks imply by put-call parity"]
+
+
+def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
+    marks: dict[float, dict[Right, float]] = {}
+    for quote in quotes:
+        option = quote.instrument
+        # A mark of 0 is a price below the venue's last digit: too coarse to say a forward.
+        if isinstance(option, VanillaOption) and quote.mark:
+            marks.setdefault(float(option.strike), {})[option.right] = quote.mark
+    strikes = sorted(marks)
+    call, put = (np.array([marks[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT))
+    return inverse_parity_forward(np.array(strikes), call, put, quoted)
+
+
+def _terms(row: _Row, as_of: datetime, excluded: list[Excluded]) -> Instrument | None:
+    """Terms of a row, or `None` with the reason on the list."""
+    try:
+        instrument = parse_deribit(row.name)
+    except CrossmarginError as error:
+        problem = error.problems[0]
+        excluded.append(
+            Excluded(name=row.name, reason=Reason.UNSUPPORTED, detail=problem.found, row=row.row)
+        )
+        return None
+    expiry = getattr(instrument, "expiry", None)
+    if expiry is not None and expiry <= as_of:
+        excluded.append(
+            Excluded(
+                name=row.name,
+                reason=Reason.EXPIRED,
+                detail=f"it expired at {format_utc(expiry)}, the market is of {format_utc(as_of)}",
+                row=row.row,
+            )
+        )
+        return None
+    return instrument
+
+
+def _is_known(name: str) -> bool:
+    try:
+        return isinstance(parse_deribit(name), Perpetual)
+    except CrossmarginError:
+        return False
+
+

@@ -1,0 +1,139 @@
+"""Markets from files: which format it is, and a `Market` out of it.
+
+Formats are recognised from content; `--market-format` overrules. Each has its reader in a module of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from crossmargin.basics.errors import FileFormatError, InputError, Problem
+from crossmargin.basics.times import parse_utc
+from crossmargin.files import cboe, deribit, plain_market
+from crossmargin.files.tables import TextTable, decode, head, is_parquet, parse_csv, parquet_as_text, read_bytes
+from crossmargin.market.snapshot import Market
+
+
+class MarketFormat(StrEnum):
+    """`DERIBIT_CHAIN`: CSV or Parquet of option rows. `DERIBIT_SUMMARY`: JSON of the public book summary.
+    `CBOE`: quote table of one underlying. `PLAIN`: our own."""
+
+    DERIBIT_CHAIN = "deribit-chain"
+    DERIBIT_SUMMARY = "deribit-summary"
+    CBOE = "cboe"
+    PLAIN = "plain"
+
+
+def read_market(
+    source: str | Path | Market, *, market_format: str | None = None, as_of: str | datetime | None = None
+) -> Market:
+    """Read a market snapshot.
+
+    Parameters
+    ----------
+    source : str, Path or Market
+        A file; CSV may be gzip.
+    market_format : str, optional
+        One of `MarketFormat`; recognised from content if not given.
+    as_of : str or datetime, optional
+        The time of the snapshot, with its zone, for a file that does not state one (Cboe), or to choose one of
+        several in a Deribit file.
+
+    Raises
+    ------
+    InputError
+        With everything that makes the file no market.
+    """
+    if isinstance(source, Market):
+        return source
+    path = Path(source)
+    moment = _moment(as_of)
+    start = head(path)
+    wanted = _format(market_format)
+    if is_parquet(start):
+        table = parquet_as_text(path)
+    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+        if wanted not in (None, MarketFormat.DERIBIT_SUMMARY):
+            raise _mismatch(path.name, "JSON", wanted)
+        return deribit.from_summary(_json(path), file=path.name, as_of=moment)
+    else:
+        table = parse_csv(decode(read_bytes(path), path.name), path.name)
+    wanted = wanted or recognised(table)
+    if wanted is MarketFormat.DERIBIT_CHAIN:
+        return deribit.from_chain(table, as_of=moment)
+    if wanted is MarketFormat.CBOE:
+        return cboe.from_quotes(table, as_of=moment)
+    if wanted is MarketFormat.PLAIN:
+        return plain_market.from_table(table, as_of=moment)
+    raise _mismatch(path.name, "a table", wanted)
+
+
+def recognised(table: TextTable) -> MarketFormat:
+    """The format that a table's header says."""
+    has = set(table.columns)
+    if {"snapshot_time", "instrument", "underlying_price"} <= has:
+        return MarketFormat.DERIBIT_CHAIN
+    if {"root", "instrument", "underlying_last"} <= has:
+        return MarketFormat.CBOE
+    if {"as_of", "instrument"} <= has:
+        return MarketFormat.PLAIN
+    raise FileFormatError(
+        Problem(
+            found=f"no market format that we know has the header {', '.join(table.columns)}",
+            needed="A Deribit chain has snapshot_time, instrument, underlying_price; a Cboe table root, instrument, "
+            "underlying_last; our own as_of, instrument. Or name it with --market-format.",
+            file=table.file,
+            row=1,
+            kind=FileFormatError,
+        )
+    )
+
+
+def _format(name: str | None) -> MarketFormat | None:
+    if name is None:
+        return None
+    try:
+        return MarketFormat(name)
+    except ValueError:
+        raise InputError(
+            Problem(found=f"no market format '{name}'", needed=f"One of {', '.join(MarketFormat)}.")
+        ) from None
+
+
+def _moment(as_of: str | datetime | None) -> datetime | None:
+    if as_of is None:
+        return None
+    if isinstance(as_of, str):
+        try:
+            return parse_utc(as_of)
+        except ValueError as error:
+            raise InputError(
+                Problem(found=f"as-of time: {error}", needed="Write it like 2026-01-31T08:00:00Z.")
+            ) from None
+    if as_of.tzinfo is None:
+        raise InputError(Problem(found="as-of time without a zone", needed="Give an aware datetime, in UTC."))
+    return as_of.astimezone(UTC)
+
+
+def _json(path: Path) -> Any:
+    text = decode(read_bytes(path), path.name)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise FileFormatError(
+            Problem(found=f"is no JSON ({error})", file=path.name, kind=FileFormatError)
+        ) from None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number here")
+
+
+def _mismatch(file: str, is_a: str, wanted: MarketFormat | None) -> FileFormatError:
+    return FileFormatError(
+        Problem(found=f"is {is_a}, which '{wanted}' is not", needed="Leave --market-format out.", file=file)
+    )

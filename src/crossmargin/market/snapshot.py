@@ -1,0 +1,287 @@
+"""The market at one moment: what was quoted, and what was not.
+
+A `Market` holds what its source said and nothing else: a price that was not quoted is NaN here, never 0 and never
+a guess. Which conservative value stands in for a missing one is decided later, by a named `MissingPolicy`, only
+for what is held, and on the record (`revaluation.inputs`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+
+from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, read_only
+from crossmargin.basics.errors import (
+    CrossmarginError,
+    ExpiredInstrumentError,
+    MissingQuoteError,
+    Problem,
+    UnknownInstrumentError,
+    UnsupportedError,
+    raise_problems,
+)
+from crossmargin.basics.times import SECONDS_PER_YEAR, epoch_seconds, format_utc
+from crossmargin.instruments.symbols import parse_symbol
+from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable
+from crossmargin.instruments.terms import Instrument
+
+
+class VolSource(StrEnum):
+    """Which volatility reprices an option, where there are two.
+
+    `QUOTED`: the source's own, which is the exchange's marking volatility (Deribit). `MARK`: the one implied by
+    the mark against our forward, since the source's was computed from dividends and rates that it does not state
+    (Cboe); the source's own is then the first stand-in.
+    """
+
+    QUOTED = "quoted"
+    MARK = "mark"
+
+
+class Reason(StrEnum):
+    """Why a row of a source is not in the market."""
+
+    EXPIRED = "expired"
+    UNSUPPORTED = "unsupported"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A row of the source that is not in the market: by name, with the reason in words."""
+
+    name: str
+    reason: Reason
+    detail: str
+    row: int | None = None
+
+    def problem(self, *, file: str = "", row: int | None = None, column: str = "") -> Problem:
+        """The problem of somebody who holds this."""
+        kinds: dict[Reason, type[CrossmarginError]] = {
+            Reason.EXPIRED: ExpiredInstrumentError,
+            Reason.UNSUPPORTED: UnsupportedError,
+            Reason.UNREADABLE: MissingQuoteError,
+        }
+        return Problem(
+            found=f"'{self.name}' cannot be margined: {self.detail}",
+            needed="Remove the position, or use a market in which it is priced.",
+            file=file,
+            row=row,
+            column=column,
+            kind=kinds[self.reason],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """One instrument's row: prices as its venue quotes them, `None` where nothing was quoted.
+
+    Parameters
+    ----------
+    instrument : Instrument
+        Terms.
+    bid, ask, mark : float or None
+        Price in the quote currency, or in coin for an inverse option.
+    vol : float or None
+        Implied volatility as a decimal a year; in price units a year if `vol_normal`.
+    vol_normal : bool
+        Whether `vol` is a Bachelier volatility: for prices that may be negative.
+    forward : float or None
+        Forward price of the underlying at the option's expiry, quote currency.
+    discount : float
+        Value today of one unit of quote currency paid at expiry.
+    """
+
+    instrument: Instrument
+    bid: float | None = None
+    ask: float | None = None
+    mark: float | None = None
+    vol: float | None = None
+    vol_normal: bool = False
+    forward: float | None = None
+    discount: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Market:
+    """One snapshot, by instrument name.
+
+    Parameters
+    ----------
+    as_of : datetime
+        UTC.
+    source : str
+        Where it comes from, for people.
+    instruments : InstrumentTable
+        What is quoted, `n_instruments` rows.
+    bid, ask, mark, vol, forward, discount : ndarray of shape (n_instruments,)
+        As in `Quote`; NaN where nothing was quoted.
+    vol_normal : ndarray of shape (n_instruments,)
+        Whether `vol` is a Bachelier volatility.
+    index : mapping of str to float
+        Index price of each underlying, in its quote currency.
+    prices : mapping of str to float
+        US dollars for one unit of an asset or currency.
+    vol_source : VolSource
+        Which volatility reprices an option.
+    excluded : tuple of Excluded
+        Rows of the source that are not in the market.
+    notes : tuple of str
+        What the reader inferred: stands in every explanation.
+    """
+
+    as_of: datetime
+    source: str
+    instruments: InstrumentTable
+    bid: FloatArray
+    ask: FloatArray
+    mark: FloatArray
+    vol: FloatArray
+    vol_normal: BoolArray
+    forward: FloatArray
+    discount: FloatArray
+    index: Mapping[str, float]
+    prices: Mapping[str, float] = field(default_factory=dict)
+    vol_source: VolSource = VolSource.QUOTED
+    excluded: tuple[Excluded, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_quotes(
+        cls,
+        quotes: Iterable[Quote],
+        *,
+        as_of: datetime,
+        source: str,
+        index: Mapping[str, float],
+        prices: Mapping[str, float] | None = None,
+        vol_source: VolSource = VolSource.QUOTED,
+        excluded: Sequence[Excluded] = (),
+        notes: Sequence[str] = (),
+    ) -> Market:
+        """A market of `quotes`, in the order of their names; one row a name."""
+        rows = sorted(quotes, key=lambda quote: quote.instrument.name)
+
+        def column(values: Iterable[float | None]) -> FloatArray:
+            return read_only(np.array([np.nan if v is None else v for v in values], dtype=np.float64))
+
+        return cls(
+            as_of=as_of,
+            source=source,
+            instruments=InstrumentTable.from_instruments(quote.instrument for quote in rows),
+            bid=column(q.bid for q in rows),
+            ask=column(q.ask for q in rows),
+            mark=column(q.mark for q in rows),
+            vol=column(q.vol for q in rows),
+            vol_normal=read_only(np.array([q.vol_normal for q in rows], dtype=np.bool_)),
+            forward=column(q.forward for q in rows),
+            discount=column(q.discount for q in rows),
+            index=dict(sorted(index.items())),
+            prices={"USD": 1.0} | dict(prices or {}),
+            vol_source=vol_source,
+            excluded=tuple(excluded),
+            notes=tuple(notes),
+        )
+
+    @cached_property
+    def expiry_years(self) -> FloatArray:
+        """Years of 365 days from `as_of` to expiry, shape (n_instruments,); infinite where there is none."""
+        expiry = self.instruments.expiry_seconds
+        seconds = np.where(expiry == NO_EXPIRY, np.inf, expiry - epoch_seconds(self.as_of))
+        return read_only(seconds / SECONDS_PER_YEAR)
+
+    @cached_property
+    def excluded_by_name(self) -> Mapping[str, Excluded]:
+        """Excluded rows by instrument name."""
+        return {row.name: row for row in self.excluded}
+
+    @cached_property
+    def _row_of(self) -> Mapping[str, int]:
+        return {name: row for row, name in enumerate(self.instruments.names)}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._row_of
+
+    def rows(self, names: Sequence[str]) -> IntArray:
+        """Row of each name.
+
+        Raises
+        ------
+        UnknownInstrumentError, ExpiredInstrumentError, UnsupportedError, MissingQuoteError, InputError
+            With one problem for each name that cannot be margined in this market.
+        """
+        raise_problems([problem for name in names if (problem := self.problem_with(name)) is not None])
+        return np.array([self._row_of[name] for name in names], dtype=np.int64)
+
+    def problem_with(
+        self, name: str, *, file: str = "", row: int | None = None, column: str = ""
+    ) -> Problem | None:
+        """Why a position in `name` cannot be margined in this market; `None` if it can."""
+        if name in self._row_of:
+            return None
+        if name in self.excluded_by_name:
+            return self.excluded_by_name[name].problem(file=file, row=row, column=column)
+        try:
+            terms = parse_symbol(name)
+        except CrossmarginError as error:
+            # No contract that we know, and none that the market names either.
+            return replace(error.problems[0], file=file, row=row, column=column, kind=type(error))
+        expiry = getattr(terms, "expiry", None)
+        if expiry is not None and expiry <= self.as_of:
+            return Excluded(
+                name=name, reason=Reason.EXPIRED, detail=f"it expired at {format_utc(expiry)}, before {self._moment}"
+            ).problem(file=file, row=row, column=column)
+        return Problem(
+            found=f"instrument '{name}' is not in the market of {self._moment}",
+            needed=self._suggestion(name),
+            kind=UnknownInstrumentError,
+            file=file,
+            row=row,
+            column=column,
+        )
+
+    @property
+    def _moment(self) -> str:
+        return f"{format_utc(self.as_of)} ({self.source})"
+
+    def _suggestion(self, name: str) -> str:
+        close = get_close_matches(name, self.instruments.names, n=1, cutoff=0.75)
+        return f"Did you mean '{close[0]}'?" if close else "Check the name, or add its quote to the market."
+
+    def subset(self, names: Iterable[str]) -> Market:
+        """This market with only the instruments `names`, and the indices and prices as they are."""
+        rows = np.array(sorted(self._row_of[name] for name in set(names)), dtype=np.int64)
+        kept = self.instruments.take(rows)
+        return replace(
+            self,
+            instruments=kept,
+            bid=read_only(self.bid[rows]),
+            ask=read_only(self.ask[rows]),
+            mark=read_only(self.mark[rows]),
+            vol=read_only(self.vol[rows]),
+            vol_normal=read_only(self.vol_normal[rows]),
+            forward=read_only(self.forward[rows]),
+            discount=read_only(self.discount[rows]),
+            index={name: self.index[name] for name in kept.underlyings if name in self.index},
+            excluded=(),
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that can move a number, as `sha256:...`."""
+        digest = hashlib.sha256()
+        digest.update(format_utc(self.as_of).encode())
+        digest.update(repr(self.vol_source).encode())
+        for mapping in (self.index, self.prices):
+            digest.update(repr(sorted((name, float(price).hex()) for name, price in mapping.items())).encode())
+        digest.update("\n".join(repr(i) for i in self.instruments.instruments).encode())
+        for column in (self.bid, self.ask, self.mark, self.vol, self.forward, self.discount, self.vol_normal):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,53 @@
+"""The record of what stood in for a missing quote, and the one stand-in that needs no model: a dollar price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crossmargin.basics.errors import MissingQuoteError, Problem
+from crossmargin.basics.times import format_utc
+from crossmargin.market.policy import STABLECOINS, MissingPolicy, UnpricedStablecoin
+from crossmargin.market.snapshot import Market
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill:
+    """One stand-in: for which field of which instrument, by which rule, with which value.
+
+    `donor` is the instrument whose quote was borrowed; empty when none was.
+    """
+
+    instrument: str
+    field: str
+    rule: str
+    value: float
+    donor: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.instrument}: no {self.field}; {self.rule}, {self.value:.6g}"
+
+
+def dollar_price(
+    market: Market,
+    asset: str,
+    policy: MissingPolicy,
+    fills: list[Fill],
+    problems: list[Problem],
+    *,
+    needed_by: str,
+) -> float:
+    """US dollars for one unit of `asset`; NaN with a problem on the list when the market has none."""
+    if asset in market.prices:
+        return market.prices[asset]
+    if asset in STABLECOINS and policy.stablecoin is UnpricedStablecoin.PAR:
+        fills.append(Fill(instrument=asset, field="dollar price", rule="par assumed", value=1.0))
+        return 1.0
+    problems.append(
+        Problem(
+            found=f"no dollar price for '{asset}' (needed by '{needed_by}') in the market of "
+            f"{format_utc(market.as_of)} ({market.source})",
+            needed=f"Add a spot row for '{asset}' to the market.",
+            kind=MissingQuoteError,
+        )
+    )
+    return float("nan")

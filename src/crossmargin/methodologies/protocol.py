@@ -1,0 +1,122 @@
+"""What a methodology is to the rest of the engine, and the laws it promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from crossmargin.basics.arrays import FloatArray
+from crossmargin.basics.explanation import Explanation
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.requirements import Requirements
+from crossmargin.portfolio.book import Book
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """Laws that a methodology promises; tests, attribution and hedge search read them.
+
+    Parameters
+    ----------
+    convex : bool
+        A mixture of two books never needs more than the mixture of their requirements.
+    homogeneous : bool
+        `k` times the book needs `k` times the requirement, `k > 0`.
+    subadditive : bool
+        Two books joined never need more than both apart.
+    euler : bool
+        Contributions by position sum to the requirement.
+    exact_integers : bool
+        Computed in whole numbers end to end.
+    """
+
+    convex: bool
+    homogeneous: bool
+    subadditive: bool
+    euler: bool
+    exact_integers: bool
+
+    def promised(self) -> tuple[str, ...]:
+        """Names of the laws that hold."""
+        return tuple(name for name in self.__dataclass_fields__ if getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScenarioPnl:
+    """P&L of one margin account, unit by unit, in each scenario.
+
+    `pnl` has shape `(n_units, n_scenarios)` and is weighted as the method counts it; `words` names the scenarios of
+    each unit, `counted` says which one set its requirement.
+    """
+
+    units: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+    price_move: FloatArray
+    vol_direction: FloatArray
+    weight: FloatArray
+    pnl: FloatArray
+    counted: tuple[int, ...]
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParametersInfo:
+    """Which parameters: name, version, date, hash, and the document itself."""
+
+    name: str
+    version: str
+    date: str
+    digest: str
+    document: dict[str, Any]
+
+
+class Methodology(Protocol):
+    """A methodology: parameters in, then requirements and explanations of any book."""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever a number can."""
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+
+    @property
+    def status(self) -> str:
+        """`own` (our rules), `published` (a public rulebook) or `inferred`."""
+
+    @property
+    def info(self) -> ParametersInfo:
+        """The parameters it holds."""
+
+    @property
+    def traits(self) -> Traits:
+        """The laws it promises with these parameters."""
+
+    def requirements(self, book: Book, market: Market, policy: MissingPolicy) -> Requirements:
+        """The requirement of every margin account of `book`.
+
+        Raises
+        ------
+        InputError, UnsupportedError
+            Listing everything that cannot be margined.
+        """
+
+    def explain(self, requirements: Requirements, account: int) -> Explanation:
+        """The requirement of a margin account as a tree, arranged from the kept figures."""
+
+    def scenarios(self, requirements: Requirements, account: int) -> ScenarioPnl:
+        """P&L of a margin account in every scenario."""
+
+
+class MethodologyFactory(Protocol):
+    """Makes a methodology from parameters by name, file or document."""
+
+    def __call__(self, parameters: str | Path | dict[str, Any] | None, **overrides: Any) -> Methodology:
+        """Load and check the parameters."""

@@ -1,0 +1,234 @@
+"""Portfolio and market to the arrays that the grid method needs.
+
+Two groupings of the same positions: by underlying, which is what is margined, and every member's position alone,
+which is the isolated baseline. Both go through the one recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+
+import numpy as np
+
+from crossmargin.aggregation.sweep import Holdings
+from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, offsets_from_counts, read_only
+from crossmargin.basics.quantities import steps_to_float
+from crossmargin.basics.times import SECONDS_PER_YEAR
+from crossmargin.instruments.table import NO_EXPIRY, Kind
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.scenario_grid.parameters import GridParameters
+from crossmargin.portfolio.book import Book, Positions
+from crossmargin.revaluation.inputs import PricingInputs, pricing_inputs
+from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value
+from crossmargin.scenarios.grid import GridScenarios, grid_scenarios
+
+
+class Grouping(Enum):
+    """What is one risk unit: a margin account's positions in one underlying, or one position of a member alone."""
+
+    UNDERLYING = "underlying"
+    POSITION = "position"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContractTable:
+    """What one contract of each held instrument does; arrays of shape `(n_instruments,)` unless said.
+
+    Parameters
+    ----------
+    inputs : PricingInputs
+        The instruments and what prices them.
+    scenarios : mapping of str to GridScenarios
+        By underlying.
+    unit_pnl : ndarray of shape (n_instruments, n_scenarios)
+        Gain of one long contract, dollars, weighted as it counts.
+    value : ndarray
+        Dollar value of one long contract at its mark (0 for futures).
+    option_value : ndarray
+        The same for options, 0 for the rest.
+    delta : ndarray
+        Dollar delta of one long contract.
+    expiry : ndarray
+        Which expiry of which underlying, for the roll charge: index into `expiry_labels`.
+    roll_move : ndarray of shape (n_expiries,)
+        Relative move of each expiry's basis.
+    short_minimum : ndarray
+        Least charge for one short contract, dollars; 0 for what is no option.
+    """
+
+    inputs: PricingInputs
+    scenarios: dict[str, GridScenarios]
+    unit_pnl: FloatArray
+    value: FloatArray
+    option_value: FloatArray
+    delta: FloatArray
+    expiry: IntArray
+    expiry_labels: tuple[str, ...]
+    roll_move: FloatArray
+    short_minimum: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GridBook:
+    """Positions as risk units.
+
+    Parameters
+    ----------
+    holdings : Holdings
+        Units and their positions.
+    steps : ndarray of shape (n_positions,)
+        Exact quantities behind `holdings.quantity`.
+    owner : ndarray of shape (n_positions,)
+        Margin account of each position, or its member when every position is a unit.
+    unit_key : ndarray of shape (n_units,)
+        Margin account, underlying and side as one number: the same in both groupings.
+    unit_names : tuple of str
+        Underlying (with the side for a gross account), or instrument.
+    unit_underlying : ndarray of shape (n_units,)
+        Index into the instrument table's `underlyings`.
+    account_offsets : ndarray of shape (n_accounts + 1,)
+        Units of each margin account.
+    gross : ndarray of shape (n_accounts,)
+        Accounts whose units share nothing.
+    """
+
+    contracts: ContractTable
+    holdings: Holdings
+    steps: IntArray
+    owner: IntArray
+    unit_key: IntArray
+    unit_names: tuple[str, ...]
+    unit_underlying: IntArray
+    account_offsets: IntArray
+    gross: BoolArray
+
+    @property
+    def unit_account(self) -> IntArray:
+        """Margin account of each unit, shape `(n_units,)`."""
+        return np.repeat(np.arange(len(self.account_offsets) - 1), np.diff(self.account_offsets))
+
+
+def contract_table(
+    instruments: tuple[str, ...], market: Market, parameters: GridParameters, policy: MissingPolicy
+) -> ContractTable:
+    """Price one contract of everything held, now and in every scenario.
+
+    Raises
+    ------
+    UnsupportedError
+        If an underlying has no parameters, or an instrument no pricer.
+    InputError
+        As `pricing_inputs`.
+    """
+    rows = market.rows(instruments)
+    parameters.check_covers(market.instruments.take(rows).underlyings)
+    inputs = pricing_inputs(market, instruments, policy)
+    table = inputs.instruments
+    scenarios = {name: grid_scenarios(parameters.shape, parameters.ranges[name]) for name in table.underlyings}
+    pnl = unit_pnl(inputs, scenarios, parameters.ranges).values
+    weight = np.stack([scenarios[name].weight for name in table.underlyings]) if scenarios else np.zeros((0, 0))
+    value = unit_value(inputs)
+
+    keys = np.stack((table.underlying.astype(np.int64), _roll_expiry(inputs)), axis=1)
+    distinct, expiry = np.unique(keys, axis=0, return_inverse=True)
+    labels, roll_move = _roll_moves(distinct, inputs, parameters, market)
+    rate = np.array([parameters.charges[name].short_option_minimum for name in table.underlyings])
+    minimum = rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
+    return ContractTable(
+        inputs=inputs,
+        scenarios=scenarios,
+        unit_pnl=read_only(pnl * weight[table.underlying]) if scenarios else pnl,
+        value=read_only(value),
+        option_value=read_only(np.where(inputs.is_option, value, 0.0)),
+        delta=unit_greeks(inputs).delta,
+        expiry=read_only(expiry.reshape(-1).astype(np.int64)),
+        expiry_labels=labels,
+        roll_move=read_only(roll_move),
+        short_minimum=read_only(np.where(inputs.is_option, minimum, 0.0)),
+    )
+
+
+_SPOT = -1
+_PERPETUAL = 0
+
+
+def _roll_expiry(inputs: PricingInputs) -> IntArray:
+    """Expiry in UTC seconds; a perpetual is an expiry of its own, and spot is none."""
+    table = inputs.instruments
+    expiry = np.where(table.expiry_seconds == NO_EXPIRY, _PERPETUAL, table.expiry_seconds)
+    return np.where(table.kind == Kind.SPOT, _SPOT, expiry).astype(np.int64)
+
+
+def _roll_moves(
+    distinct: IntArray, inputs: PricingInputs, parameters: GridParameters, market: Market
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Label and basis move of each (underlying, expiry)."""
+    labels, moves = [], []
+    for underlying, seconds in distinct.tolist():
+        name = inputs.instruments.underlyings[underlying]
+        charges = parameters.charges[name]
+        if seconds == _SPOT:  # Spot has nothing to roll: its price is the index itself.
+            labels.append(f"{name} spot")
+            moves.append(0.0)
+        elif seconds == _PERPETUAL:
+            labels.append(f"{name} perpetual")
+            moves.append(charges.roll_move_minimum)
+        else:
+            years = (seconds - market.as_of.timestamp()) / SECONDS_PER_YEAR
+            labels.append(f"{name} {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC")
+            moves.append(max(charges.roll_move_minimum, charges.roll_annualised_move * years))
+    return tuple(labels), np.array(moves, dtype=np.float64)
+
+
+def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridBook:
+    """Group positions into risk units, margin account by margin account.
+
+    Long and short rows of a gross account go to units of their own: they belong to different clients, and neither
+    is the other's hedge.
+    """
+    table = contracts.inputs.instruments
+    held: Positions = book.positions if grouping is Grouping.UNDERLYING else book.member_positions
+    owner = held.owner()
+    account = owner if grouping is Grouping.UNDERLYING else book.margin_account_of[owner]
+    underlying = table.underlying.astype(np.int64)[held.instrument]
+    side = np.where(book.gross[account], np.where(held.steps > 0, 1, 2), 0)
+    keys = [account, underlying, side]
+    if grouping is Grouping.POSITION:
+        keys += [held.instrument, owner]
+    order = np.lexsort((held.instrument, *reversed(keys)))
+    sorted_keys = [key[order] for key in keys]
+    starts_unit = np.zeros(len(order), dtype=np.bool_)
+    for key in sorted_keys:
+        starts_unit[1:] |= key[1:] != key[:-1]
+    starts_unit[:1] = True
+    first = np.flatnonzero(starts_unit)
+    unit_account = sorted_keys[0][first]
+    unit_underlying = sorted_keys[1][first]
+    unit_side = sorted_keys[2][first]
+    if grouping is Grouping.UNDERLYING:
+        sides = ("", " (long)", " (short)")
+        names = tuple(
+            table.underlyings[u] + sides[s] for u, s in zip(unit_underlying.tolist(), unit_side.tolist(), strict=True)
+        )
+    else:
+        names = tuple(table.names[k] for k in held.instrument[order][first].tolist())
+    return GridBook(
+        contracts=contracts,
+        holdings=Holdings(
+            offsets=read_only(np.append(first, len(order)).astype(np.int64)),
+            instrument=read_only(held.instrument[order]),
+            quantity=read_only(steps_to_float(held.steps[order])),
+        ),
+        steps=read_only(held.steps[order]),
+        owner=read_only(owner[order]),
+        unit_key=read_only((unit_account * max(len(table.underlyings), 1) + unit_underlying) * 3 + unit_side),
+        unit_names=names,
+        unit_underlying=read_only(unit_underlying),
+        account_offsets=read_only(
+            offsets_from_counts(np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64))
+        ),
+        gross=book.gross,
+    )

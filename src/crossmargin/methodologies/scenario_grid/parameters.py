@@ -1,0 +1,303 @@
+"""Parameters of venue grids: frozen, versioned, read from a JSON document that names its sources."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
+from crossmargin.methodologies.protocol import ParametersInfo
+from crossmargin.scenarios.grid import GridRanges, GridShape
+
+FORMAT = "crossmargin-parameters/1"
+DEFAULT = "venue-grid-2026"
+_LARGEST_DOCUMENT = 4 * 1024 * 1024
+
+
+class AcrossUnits(StrEnum):
+    """How risk units of one margin account combine; see `aggregation.across_units`."""
+
+    INDEPENDENT = "independent"
+    COMMON = "common"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charges:
+    """What one underlying is charged beside the scan; decimals.
+
+    Parameters
+    ----------
+    roll_annualised_move : float
+        Relative move of one expiry's basis in a year.
+    roll_move_minimum : float
+        The least such move, also of a perpetual.
+    short_option_minimum : float
+        Fraction of the index price for each unit of underlying in a short option.
+    """
+
+    roll_annualised_move: float
+    roll_move_minimum: float
+    short_option_minimum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridParameters:
+    """A whole parameter set; `gain_cap` is infinite where there is none."""
+
+    info: ParametersInfo
+    currency: str
+    shape: GridShape
+    across_units: AcrossUnits
+    gain_share: float
+    gain_cap: float
+    maintenance_factor: float
+    ranges: Mapping[str, GridRanges]
+    charges: Mapping[str, Charges]
+
+    def check_covers(self, underlyings: tuple[str, ...]) -> None:
+        """Raise `UnsupportedError` for every underlying without parameters."""
+        raise_problems(
+            [
+                Problem(
+                    found=f"no parameters for underlying '{name}' in '{self.info.name}'",
+                    needed=f"It covers {', '.join(self.ranges)}; add '{name}' in a parameter file of your own.",
+                    kind=UnsupportedError,
+                )
+                for name in underlyings
+                if name not in self.ranges
+            ]
+        )
+
+
+def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: Any) -> GridParameters:
+    """Read a parameter set: by the name of one that ships, from a JSON file, or from a document.
+
+    Parameters
+    ----------
+    source : str, Path, mapping or None
+        `None` is `venue-grid-2026`.
+    overrides
+        `across_units`, `gain_share`, `gain_cap`, `time_step_days`: replace the document's; the digest covers them.
+
+    Raises
+    ------
+    ParameterError
+        With everything that is wrong in the document.
+    """
+    document = _document(source)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if given:
+        document = _overridden(document, given)
+    return _parse(document)
+
+
+def _document(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    if isinstance(source, Mapping):
+        return dict(source)
+    name = source or DEFAULT
+    shipped = resources.files(__package__).joinpath(f"{name}.json")
+    if isinstance(name, str) and "/" not in name and shipped.is_file():
+        text, shown = shipped.read_text(encoding="utf-8"), name
+    else:
+        path = Path(name)
+        shown = path.name
+        if not path.is_file():
+            raise ParameterError(
+                Problem(
+                    found=f"no parameter set and no file called '{name}'",
+                    needed=f"Name a JSON file, or one that ships: {', '.join(shipped_sets())}.",
+                    kind=ParameterError,
+                )
+            )
+        if path.stat().st_size > _LARGEST_DOCUMENT:
+            raise ParameterError(f"{shown}: larger than {_LARGEST_DOCUMENT:,} bytes, no parameter file")
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise ParameterError(f"{shown}: is not UTF-8 text") from None
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ParameterError(f"{shown}: is not JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise ParameterError(f"{shown}: is not a JSON object")
+    return document
+
+
+def shipped_sets() -> tuple[str, ...]:
+    """Names of the parameter sets that ship."""
+    names = [entry.name for entry in resources.files(__package__).iterdir()]
+    return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
+
+
+def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    across = dict(document.get("across_units") or {})
+    shape = dict(document.get("shape") or {})
+    for name, value in given.items():
+        if name == "across_units":
+            across["rule"] = str(value)
+        elif name in ("gain_share", "gain_cap"):
+            across[name] = str(value)
+        elif name == "time_step_days":
+            shape[name] = str(value)
+        else:
+            raise ParameterError(f"'{name}' is no parameter that can be overridden")
+    return document | {"across_units": across, "shape": shape}
+
+
+class _Reader:
+    """Takes figures out of a document and collects what is wrong with it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.problems: list[Problem] = []
+
+    def wrong(self, where: str, found: str, needed: str) -> None:
+        self.problems.append(
+            Problem(found=found, needed=needed, file=self.name, column=where, kind=ParameterError)
+        )
+
+    def section(self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = "") -> dict[str, Any]:
+        value = parent.get(key)
+        place = f"{where}{key}"
+        if not isinstance(value, dict):
+            self.wrong(place, "is missing or no object", f"It has the fields {', '.join(fields)}.")
+            return {}
+        for extra in sorted(set(value) - set(fields)):
+            self.wrong(f"{place}.{extra}", "is no parameter of this family", f"Known: {', '.join(fields)}.")
+        return value
+
+    def number(self, section: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
+        raw = section.get(key)
+        try:
+            if raw is None or isinstance(raw, bool):
+                raise ValueError
+            value = float(raw)
+        except (TypeError, ValueError):
+            self.wrong(f"{where}.{key}", f"is {raw!r}", f"A number from {low:g} to {high:g}, as a string.")
+            return low
+        if not (math.isfinite(value) and low <= value <= high):
+            self.wrong(f"{where}.{key}", f"is {raw!r}", f"A number from {low:g} to {high:g}.")
+            return low
+        return value
+
+
+_RANGE_LIMITS = {
+    "price_range": (1e-6, 0.999),
+    "vol_range_up": (0.0, 100.0),
+    "vol_range_down": (0.0, 1.0),
+    "vol_power_short": (0.0, 5.0),
+    "vol_power_long": (0.0, 5.0),
+    "vol_floor_up": (0.0, 100.0),
+    "vol_days_floor": (1e-6, 10_000.0),
+}
+_CHARGE_LIMITS = {
+    "roll_annualised_move": (0.0, 10.0),
+    "roll_move_minimum": (0.0, 1.0),
+    "short_option_minimum": (0.0, 1.0),
+}
+_TOP = ("format", "family", "name", "version", "date", "currency", "title", "shape", "across_units")
+_TOP += ("maintenance_factor", "underlyings", "sources")
+
+
+def _parse(document: dict[str, Any]) -> GridParameters:
+    name = str(document.get("name") or "parameters")
+    read = _Reader(name)
+    if document.get("format") != FORMAT or document.get("family") != "scenario-grid":
+        raise ParameterError(
+            Problem(
+                found=f"format '{document.get('format')}', family '{document.get('family')}'",
+                needed=f"A parameter document has format '{FORMAT}' and family 'scenario-grid'.",
+                file=name,
+                kind=ParameterError,
+            )
+        )
+    for extra in sorted(set(document) - set(_TOP)):
+        read.wrong(extra, "is no parameter of this family", f"Known: {', '.join(_TOP)}.")
+    for key in ("name", "version", "date"):
+        if not isinstance(document.get(key), str) or not document[key]:
+            read.wrong(key, f"is {document.get(key)!r}", "A text: every answer names it.")
+    if document.get("currency") != "USD":
+        read.wrong("currency", f"is {document.get('currency')!r}", "This family margins in USD.")
+
+    shape_section = read.section(
+        document, "shape", ("price_steps", "extended_moves", "extended_factor", "time_step_days")
+    )
+    moves = shape_section.get("extended_moves")
+    if not isinstance(moves, list) or len(moves) > 1000:
+        read.wrong("shape.extended_moves", f"is {moves!r}", "A list of relative moves; it may be empty.")
+        moves = []
+    extended = tuple(
+        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0) for k, move in enumerate(moves)
+    )
+    if 0.0 in extended:
+        read.wrong("shape.extended_moves", "holds 0", "An extended move is damped by its size.")
+    steps = read.number(shape_section, "price_steps", "shape", 1, 1000)
+    if steps != int(steps):
+        read.wrong("shape.price_steps", f"is {steps!r}", "A whole number.")
+    shape = GridShape(
+        price_steps=int(steps),
+        extended_moves=extended,
+        extended_factor=read.number(shape_section, "extended_factor", "shape", 0.0, 100.0),
+        time_step_days=read.number(shape_section, "time_step_days", "shape", 0.0, 365.0),
+    )
+    across = read.section(document, "across_units", ("rule", "gain_share", "gain_cap"))
+    rule = across.get("rule")
+    if rule not in list(AcrossUnits):
+        read.wrong("across_units.rule", f"is {rule!r}", f"One of {', '.join(AcrossUnits)}.")
+        rule = AcrossUnits.INDEPENDENT
+    ranges, charges = _underlyings(document, read)
+    parameters = GridParameters(
+        info=ParametersInfo(
+            name=name,
+            version=str(document.get("version")),
+            date=str(document.get("date")),
+            digest=_digest(document),
+            document=document,
+        ),
+        currency="USD",
+        shape=shape,
+        across_units=AcrossUnits(rule),
+        gain_share=read.number(across, "gain_share", "across_units", 0.0, 1.0),
+        gain_cap=math.inf
+        if across.get("gain_cap") is None
+        else read.number(across, "gain_cap", "across_units", 0.0, 1e18),
+        maintenance_factor=read.number(document, "maintenance_factor", name, 0.0, 1.0),
+        ranges=ranges,
+        charges=charges,
+    )
+    raise_problems(read.problems)
+    return parameters
+
+
+def _underlyings(
+    document: dict[str, Any], read: _Reader
+) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
+    fields = (*_RANGE_LIMITS, *_CHARGE_LIMITS)
+    stated = document.get("underlyings")
+    if not isinstance(stated, dict) or not stated:
+        read.wrong("underlyings", "is missing, empty or no object", "One entry for each underlying.")
+        return {}, {}
+    ranges, charges = {}, {}
+    for underlying in sorted(stated):
+        where = f"underlyings.{underlying}"
+        section = read.section(stated, underlying, fields, where="underlyings.")
+        ranges[underlying] = GridRanges(
+            **{key: read.number(section, key, where, *limits) for key, limits in _RANGE_LIMITS.items()}
+        )
+        charges[underlying] = Charges(
+            **{key: read.number(section, key, where, *limits) for key, limits in _CHARGE_LIMITS.items()}
+        )
+    return ranges, charges
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

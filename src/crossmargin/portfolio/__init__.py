@@ -1,0 +1,1 @@
+"""Who holds what: accounts, netting sets, segregation, exact positions and balances."""

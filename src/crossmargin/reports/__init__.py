@@ -1,0 +1,1 @@
+"""Results as people read them: numbers, pictures, one self-contained HTML page."""

@@ -1,0 +1,381 @@
+"""What pricing needs of every held instrument, with each stand-in for a missing quote on the record.
+
+The policy is applied here and nowhere else, and only to what is held. All stand-ins come back as `Fill`s, all
+refusals as one error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, read_only
+from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedError, raise_problems
+from crossmargin.basics.times import format_utc
+from crossmargin.instruments.table import InstrumentTable, Kind
+from crossmargin.market.policy import (
+    MissingMark,
+    MissingPerpetual,
+    MissingPolicy,
+    MissingTouch,
+    MissingVol,
+)
+from crossmargin.market.snapshot import Market, VolSource
+from crossmargin.market.stand_ins import Fill, dollar_price
+from crossmargin.revaluation.black import bachelier, black76, implied_total_vol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PricingInputs:
+    """Columns of the held instruments, nothing missing; every array has shape `(n_instruments,)`.
+
+    Parameters
+    ----------
+    instruments : InstrumentTable
+        The held rows.
+    market_row : ndarray
+        Row of each in its market.
+    index : ndarray
+        Index price of the underlying, quote currency.
+    forward : ndarray
+        Forward of an option, price of a future or perpetual, index of a spot; quote currency.
+    vol : ndarray
+        Volatility of an option (0 for others); Black, or Bachelier where `vol_normal`.
+    expiry_years : ndarray
+        Years to expiry; infinite where there is none.
+    discount : ndarray
+        Discount factor to expiry.
+    mark : ndarray
+        Price as the venue quotes it (coin for an inverse option).
+    quote_usd : ndarray
+        US dollars for one unit of quote currency.
+    """
+
+    instruments: InstrumentTable
+    market_row: IntArray
+    index: FloatArray
+    forward: FloatArray
+    vol: FloatArray
+    vol_normal: BoolArray
+    expiry_years: FloatArray
+    discount: FloatArray
+    mark: FloatArray
+    quote_usd: FloatArray
+    fills: tuple[Fill, ...]
+
+    @property
+    def is_option(self) -> BoolArray:
+        """Which rows are options."""
+        return np.asarray(self.instruments.kind == Kind.OPTION)
+
+
+def undiscounted_value(
+    forward: FloatArray, strike: FloatArray, total_vol: FloatArray, is_call: BoolArray, is_normal: BoolArray
+) -> FloatArray:
+    """Forward value of options: Black-76, or Bachelier where `is_normal`; arrays of one shape."""
+    if not is_normal.any():
+        return black76(forward, strike, total_vol, is_call)
+    if is_normal.all():
+        return bachelier(forward, strike, total_vol, is_call)
+    shape = np.broadcast_shapes(forward.shape, strike.shape, total_vol.shape)
+    columns = [np.broadcast_to(c, shape) for c in (forward, strike, total_vol, is_call)]
+    value = np.empty(shape)
+    for chosen, price in ((~is_normal, black76), (is_normal, bachelier)):
+        where = np.broadcast_to(chosen, shape)
+        value[where] = price(*(column[where] for column in columns))
+    return value
+
+
+def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy) -> PricingInputs:
+    """The inputs of the instruments `names`, or one error with all that cannot be priced.
+
+    Raises
+    ------
+    MissingQuoteError
+        If something is missing that the policy does not replace, or cannot.
+    UnsupportedError
+        For American options, and for a quote currency without a dollar price.
+    UnknownInstrumentError, ExpiredInstrumentError
+        As `Market.rows`.
+    """
+    row = market.rows(names)
+    held = market.instruments.take(row)
+    fills: list[Fill] = []
+    problems: list[Problem] = []
+    index = _index_prices(market, held, problems)
+    quote_usd = _quote_usd(market, held, policy, fills, problems)
+    is_option = np.asarray(held.kind == Kind.OPTION)
+    problems += [
+        Problem(
+            found=f"'{held.names[k]}' is an American option",
+            needed="American options have their terms but no pricer yet; European ones (SPX, NDX, XSP, Deribit) work.",
+            kind=UnsupportedError,
+        )
+        for k in np.flatnonzero(held.is_american)
+    ]
+    _check_touches(market, row, held, policy, problems)
+    _check_option_forwards(market, row, held, problems)
+    raise_problems(problems)
+
+    forward = np.where(is_option, market.forward[row], market.mark[row])
+    forward = np.where(held.kind == Kind.SPOT, index, forward)
+    mark = np.where(held.kind == Kind.SPOT, index, market.mark[row])
+    problems = []
+    _fill_delta_one_marks(market, row, held, index, policy, forward, mark, fills, problems)
+    vol = _vols(market, row, held, policy, fills, problems)
+    raise_problems(problems)
+    inputs = PricingInputs(
+        instruments=held,
+        market_row=read_only(row),
+        index=read_only(index),
+        forward=read_only(forward),
+        vol=read_only(vol),
+        vol_normal=read_only(market.vol_normal[row]),
+        expiry_years=read_only(market.expiry_years[row]),
+        discount=read_only(market.discount[row]),
+        mark=mark,
+        quote_usd=read_only(quote_usd),
+        fills=(),
+    )
+    return _with_option_marks(market, inputs, policy, fills)
+
+
+def _index_prices(market: Market, held: InstrumentTable, problems: list[Problem]) -> FloatArray:
+    missing = [name for name in held.underlyings if name not in market.index]
+    problems += [
+        Problem(
+            found=f"no index price for underlying '{name}' at {format_utc(market.as_of)} ({market.source})",
+            needed="Add its index price to the market.",
+            kind=MissingQuoteError,
+        )
+        for name in missing
+    ]
+    by_underlying = np.array([market.index.get(name, np.nan) for name in held.underlyings], dtype=np.float64)
+    return by_underlying[held.underlying] if len(held.names) else np.zeros(0)
+
+
+def _quote_usd(
+    market: Market, held: InstrumentTable, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
+) -> FloatArray:
+    rate: dict[str, float] = {}
+    for instrument in held.instruments:
+        currency = instrument.quote_currency
+        if currency in rate:
+            continue
+        rate[currency] = dollar_price(market, currency, policy, fills, problems, needed_by=instrument.name)
+    return np.array([rate[instrument.quote_currency] for instrument in held.instruments], dtype=np.float64)
+
+
+def _check_touches(
+    market: Market, row: IntArray, held: InstrumentTable, policy: MissingPolicy, problems: list[Problem]
+) -> None:
+    if policy.touch is not MissingTouch.ERROR:
+        return
+    for side, column in (("bid", market.bid), ("ask", market.ask)):
+        problems += [
+            _missing(market, held.names[k], side, "Use the touch policy 'leave', or add the quote.")
+            for k in np.flatnonzero(np.isnan(column[row]) & (held.kind != Kind.SPOT))
+        ]
+
+
+def _check_option_forwards(market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]) -> None:
+    is_option = held.kind == Kind.OPTION
+    forward = market.forward[row]
+    problems += [
+        _missing(market, held.names[k], "forward price", "Add the forward of its expiry to the market.")
+        for k in np.flatnonzero(is_option & np.isnan(forward))
+    ]
+    positive = (forward > 0) & (held.strike > 0)
+    problems += [
+        Problem(
+            found=f"'{held.names[k]}' has forward {forward[k]:g} and strike {held.strike[k]:g}: Black-76 needs both "
+            "positive",
+            needed="Quote its volatility as a Bachelier one (vol_model 'bachelier').",
+            kind=UnsupportedError,
+        )
+        for k in np.flatnonzero(is_option & ~np.isnan(forward) & ~positive & ~market.vol_normal[row])
+    ]
+
+
+def _fill_delta_one_marks(
+    market: Market,
+    row: IntArray,
+    held: InstrumentTable,
+    index: FloatArray,
+    policy: MissingPolicy,
+    forward: FloatArray,
+    mark: FloatArray,
+    fills: list[Fill],
+    problems: list[Problem],
+) -> None:
+    """Stand-ins for the marks of futures and perpetuals, into `forward` and `mark`."""
+    delta_one = (held.kind == Kind.FUTURE) | (held.kind == Kind.PERPETUAL)
+    middle = 0.5 * (market.bid[row] + market.ask[row])
+    for k in np.flatnonzero(delta_one & np.isnan(mark)):
+        name = held.names[k]
+        if policy.mark is MissingMark.MODEL and not np.isnan(middle[k]):
+            value, rule = middle[k], "middle of bid and ask"
+        elif held.kind[k] == Kind.PERPETUAL and policy.perpetual is MissingPerpetual.INDEX:
+            value, rule = index[k], "index price"
+        else:
+            problems.append(_missing(market, name, "price", "Add its mark price to the market."))
+            continue
+        mark[k] = forward[k] = value
+        fills.append(Fill(instrument=name, field="mark", rule=rule, value=float(value)))
+
+
+def _vols(
+    market: Market,
+    row: IntArray,
+    held: InstrumentTable,
+    policy: MissingPolicy,
+    fills: list[Fill],
+    problems: list[Problem],
+) -> FloatArray:
+    """Volatility of every held option; 0 for the rest."""
+    vol = np.zeros(len(row))
+    options = np.flatnonzero(held.kind == Kind.OPTION)
+    may_imply = policy.vol is MissingVol.NEAREST
+    vol[options], implied = own_vols(market, row[options], may_imply=may_imply)
+    fills += [
+        Fill(instrument=held.names[k], field="vol", rule="implied by its own price", value=float(vol[k]))
+        for k in options[implied & np.isnan(market.vol[row[options]])].tolist()
+        if market.vol_source is VolSource.QUOTED
+    ]
+    if may_imply:
+        for k in options[np.isnan(vol[options])].tolist():
+            donor = _nearest_with_vol(market, int(row[k]))
+            if donor is not None:
+                name, value = donor
+                vol[k] = value
+                rule = f"that of the nearest strike, {name}"
+                fills.append(Fill(instrument=held.names[k], field="vol", rule=rule, value=value, donor=name))
+    for k in np.flatnonzero(np.isnan(vol)):
+        problems.append(
+            _missing(
+                market,
+                held.names[k],
+                "implied volatility",
+                "Add the quote, or use the vol policy 'nearest' in a market that quotes this expiry.",
+            )
+        )
+    return vol
+
+
+def implied_vols(market: Market, row: IntArray) -> FloatArray:
+    """Volatility implied by the mark, or by the middle of bid and ask; NaN where neither holds time value.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n_options,)
+        Rows of `market`.
+    """
+    price = np.where(np.isnan(market.mark[row]), 0.5 * (market.bid[row] + market.ask[row]), market.mark[row])
+    options = market.instruments.take(row)
+    in_quote_currency = np.where(options.is_inverse, price * market.forward[row], price)
+    total = implied_total_vol(
+        in_quote_currency / market.discount[row], market.forward[row], options.strike, options.is_call
+    )
+    years = market.expiry_years[row]
+    return np.where(total > 0, total / np.sqrt(years), np.nan)
+
+
+def own_vols(market: Market, row: IntArray, *, may_imply: bool) -> tuple[FloatArray, BoolArray]:
+    """Volatility that each option's own quotes give, NaN where they give none, and whether it was implied.
+
+    In the order of `Market.vol_source`: the source's own first, or the one that the mark implies first.
+    """
+    quoted = market.vol[row]
+    implied_first = market.vol_source is VolSource.MARK
+    if not (implied_first or may_imply):
+        return quoted, np.zeros(len(row), dtype=np.bool_)
+    wanted = np.flatnonzero((np.isnan(quoted) | implied_first) & ~market.vol_normal[row] & ~np.isnan(market.forward[row]))
+    implied = np.full(len(row), np.nan)
+    implied[wanted] = implied_vols(market, row[wanted])
+    use_implied = ~np.isnan(implied) & (np.isnan(quoted) | implied_first)
+    return np.where(use_implied, implied, quoted), use_implied
+
+
+def _nearest_with_vol(market: Market, row: int) -> tuple[str, float] | None:
+    """Name and volatility of the nearest strike that has one, in the same expiry; the higher one of two as near."""
+    table = market.instruments
+    same = np.flatnonzero(
+        (table.underlying == table.underlying[row])
+        & (table.expiry_seconds == table.expiry_seconds[row])
+        & (table.kind == Kind.OPTION)
+        & (table.is_inverse == table.is_inverse[row])
+        & (market.vol_normal == market.vol_normal[row])
+    )
+    vol, _ = own_vols(market, same, may_imply=True)
+    same, vol = same[~np.isnan(vol)], vol[~np.isnan(vol)]
+    if not len(same):
+        return None
+    distance = np.abs(table.strike[same] - table.strike[row])
+    nearest = np.flatnonzero(distance == distance.min())
+    best = nearest[np.argmax(vol[nearest])]
+    return table.names[int(same[best])], float(vol[best])
+
+
+def _with_option_marks(
+    market: Market, inputs: PricingInputs, policy: MissingPolicy, fills: list[Fill]
+) -> PricingInputs:
+    """Stand-ins for option marks: the middle of the touch, then the model price."""
+    mark = inputs.mark.copy()
+    row, held = inputs.market_row, inputs.instruments
+    missing = np.flatnonzero(inputs.is_option & np.isnan(mark))
+    problems = []
+    if len(missing):
+        middle = 0.5 * (market.bid[row] + market.ask[row])
+        model = model_price(inputs)
+        for k in missing.tolist():
+            if policy.mark is MissingMark.ERROR:
+                problems.append(_missing(market, held.names[k], "mark price", "Add it, or use the mark policy 'model'."))
+                continue
+            touched = not np.isnan(middle[k])
+            mark[k] = middle[k] if touched else model[k]
+            # The middle of a two-sided quote is what a listed option's mark is: no stand-in to report.
+            if not touched:
+                rule = "model price at its volatility"
+                fills.append(Fill(instrument=held.names[k], field="mark", rule=rule, value=float(mark[k])))
+    raise_problems(problems)
+    return PricingInputs(
+        instruments=held,
+        market_row=inputs.market_row,
+        index=inputs.index,
+        forward=inputs.forward,
+        vol=inputs.vol,
+        vol_normal=inputs.vol_normal,
+        expiry_years=inputs.expiry_years,
+        discount=inputs.discount,
+        mark=read_only(mark),
+        quote_usd=inputs.quote_usd,
+        fills=tuple(fills),
+    )
+
+
+def model_price(inputs: PricingInputs) -> FloatArray:
+    """Price by the model as the venue would quote it (coin for an inverse option); the forward for the rest."""
+    is_option = inputs.is_option
+    price = inputs.forward.copy()
+    if is_option.any():
+        chosen: Callable[[FloatArray], FloatArray] = lambda column: np.ascontiguousarray(column[is_option])  # noqa: E731
+        value = chosen(inputs.discount) * undiscounted_value(
+            chosen(inputs.forward),
+            chosen(inputs.instruments.strike),
+            chosen(inputs.vol) * np.sqrt(chosen(inputs.expiry_years)),
+            inputs.instruments.is_call[is_option],
+            inputs.vol_normal[is_option],
+        )
+        inverse = inputs.instruments.is_inverse[is_option]
+        price[is_option] = np.where(inverse, value / chosen(inputs.forward), value)
+    return price
+
+
+def _missing(market: Market, name: str, what: str, needed: str) -> Problem:
+    return Problem(
+        found=f"no {what} for '{name}' in the market of {format_utc(market.as_of)} ({market.source})",
+        needed=needed,
+        kind=MissingQuoteError,
+    )

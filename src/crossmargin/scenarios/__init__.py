@@ -1,0 +1,1 @@
+"""Named shifts of risk factors."""

@@ -1,0 +1,1 @@
+"""Requirement against collateral: equity, excess or deficit, state."""

@@ -1,0 +1,39 @@
+"""Where the reference vectors and the market data stand, and one profile for hypothesis."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile(
+    "crossmargin", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("crossmargin")
+
+
+def folder_or_skip(variable: str, default: str) -> Path:
+    """The folder that `variable` names; without it skip on a user's machine and fail in CI."""
+    folder = Path(os.environ.get(variable) or ROOT / default)
+    if folder.is_dir():
+        return folder
+    reason = f"{variable} names no folder ({folder.name} is absent)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def reference_dir() -> Path:
+    """Folder of reference vectors."""
+    return folder_or_skip("CROSSMARGIN_REFERENCE_DIR", "../shared/reference")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Folder of real market data; its files are read, never copied."""
+    return folder_or_skip("CROSSMARGIN_DATA_DIR", "../shared/data")
