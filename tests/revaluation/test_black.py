@@ -329,7 +329,9 @@ def test_one_nan_does_not_touch_its_neighbours() -> None:
 def test_shapes_broadcast() -> None:
     assert black76(100.0, 100.0, 0.2, True).shape == ()
     assert black76(np.full((3, 1), 100.0), np.full(4, 90.0), 0.2, True).shape == (3, 4)
-    assert black76(np.empty((0, 4)), 1.0, 0.2, True).shape == (0, 4)
+    for threads in (None, 2):
+        assert black76(np.empty((0, 4)), 1.0, 0.2, True, threads=threads).shape == (0, 4)
+    assert black76(np.full(3, 100.0), 100.0, 0.2, True, threads=8).shape == (3,)  # fewer values than threads
     assert implied_total_vol(np.full((2, 1), 5.0), 100.0, np.full(3, 100.0), True).shape == (2, 3)
     assert all(figure.shape == (2, 2) for figure in black76_greeks(100.0, 90.0, 0.2, 1.0, np.eye(2) > 0))
 
@@ -393,8 +395,10 @@ def test_bits_do_not_depend_on_threads_tiles_or_strides(monkeypatch: pytest.Monk
     shifted = np.frombuffer(b"\0" * 4 + total_vol.tobytes(), dtype=np.float64, offset=4)  # not aligned
     assert_same_bits(black76(forward, strike, shifted, is_call), value)
     monkeypatch.setattr(module, "_TILE_SIZE", 1_001)
-    assert_same_bits(black76(forward, strike, total_vol, is_call), value)
-    assert_same_bits(implied_total_vol(value, forward, strike, is_call), implied)
+    monkeypatch.setattr(module, "_TILE_SIZE_THREADED", 7_777)
+    for threads in (1, 2):
+        assert_same_bits(black76(forward, strike, total_vol, is_call, threads=threads), value)
+        assert_same_bits(implied_total_vol(value, forward, strike, is_call, threads=threads), implied)
 
 
 def test_a_broadcast_grid_is_the_same_as_its_rows() -> None:

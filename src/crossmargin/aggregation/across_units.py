@@ -37,7 +37,6 @@ class CommonScan:
     unit_recognised: FloatArray
 
 
-
 def common_scan(
     holdings: Holdings,
     unit_pnl: FloatArray,

@@ -33,7 +33,12 @@ class WhatIf:
         )
         for name in names:
             rows.append((name, _component(self.before, name), _component(self.after, name)))
-        for name in ("requirement_initial", "requirement_maintenance", "requirement_isolated", "net_option_value"):
+        for name in (
+            "requirement_initial",
+            "requirement_maintenance",
+            "requirement_isolated",
+            "net_option_value",
+        ):
             rows.append(
                 (
                     name,
@@ -44,7 +49,11 @@ class WhatIf:
         if self.before.standing and self.after.standing:
             for name in ("equity", "excess"):
                 rows.append(
-                    (name, float(getattr(self.before.standing, name)[0]), float(getattr(self.after.standing, name)[0]))
+                    (
+                        name,
+                        float(getattr(self.before.standing, name)[0]),
+                        float(getattr(self.after.standing, name)[0]),
+                    )
                 )
         return rows
 

@@ -118,7 +118,9 @@ def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> Colla
         raise_problems(problems)
         margin_account = book.margin_account_of[balances.account]
         amounts = steps_to_float(balances.steps)
-        for account, k, amount in zip(margin_account.tolist(), balances.asset.tolist(), amounts.tolist(), strict=True):
+        for account, k, amount in zip(
+            margin_account.tolist(), balances.asset.tolist(), amounts.tolist(), strict=True
+        ):
             asset = balances.assets[k]
             # A haircut makes an asset worth less and a debt no smaller.
             haircut = haircuts()[asset] if amount > 0 else 0.0
@@ -152,7 +154,9 @@ def _spot_items(
     items = []
     for k in np.flatnonzero(np.isin(held.instrument, spot)).tolist():
         instrument = table.instruments[int(held.instrument[k])]
-        quote = dollar_price(market, instrument.quote_currency, policy, fills, problems, needed_by=instrument.name)
+        quote = dollar_price(
+            market, instrument.quote_currency, policy, fills, problems, needed_by=instrument.name
+        )
         price = market.index.get(instrument.underlying, float("nan")) * quote
         amount = float(quantity[k]) * float(instrument.multiplier)
         items.append(

@@ -222,7 +222,9 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     book = evaluation.book.select(account)
     market = evaluation.market
     margined = evaluation.margined.select(account)
-    donors = {fill.donor for fill in evaluation.fills if fill.donor and fill.instrument in margined.instruments}
+    donors = {
+        fill.donor for fill in evaluation.fills if fill.donor and fill.instrument in margined.instruments
+    }
     kept = market.subset({*margined.instruments, *donors})
     held = book.member_positions
     positions = []
@@ -240,7 +242,9 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         }
         positions.append({name: value for name, value in record.items() if value})
     if not positions:
-        raise InputError(f"account '{evaluation.book.margin_accounts[account]}' holds no position to make a case of")
+        raise InputError(
+            f"account '{evaluation.book.margin_accounts[account]}' holds no position to make a case of"
+        )
     document: dict[str, Any] = {
         "format": FORMAT,
         "as_of": format_utc(market.as_of),
@@ -256,14 +260,20 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         rows = book.balances
         document["balances"] = [
             {"account": book.accounts[a], "asset": rows.assets[k], "amount": format_quantity(steps)}
-            for a, k, steps in zip(rows.account.tolist(), rows.asset.tolist(), rows.steps.tolist(), strict=True)
+            for a, k, steps in zip(
+                rows.account.tolist(), rows.asset.tolist(), rows.steps.tolist(), strict=True
+            )
         ]
-    assets = set() if book.balances is None else {book.balances.assets[k] for k in book.balances.asset.tolist()}
+    assets = (
+        set() if book.balances is None else {book.balances.assets[k] for k in book.balances.asset.tolist()}
+    )
     document["market"] = {
         "source": market.source,
         "vol_source": market.vol_source.value,
         "index": _strings(kept.index.items()),
-        "prices": _strings((name, price) for name, price in kept.prices.items() if name in {"USD", *assets, *kept.index}),
+        "prices": _strings(
+            (name, price) for name, price in kept.prices.items() if name in {"USD", *assets, *kept.index}
+        ),
         "quotes": [record_of(row, kept) for row in range(len(kept.instruments.names))],
         "notes": list(market.notes),
     }

@@ -164,7 +164,9 @@ def _interpolate(
     """Fill expiries without a fit, in place: growth and discount rate linear in time, flat at the ends."""
     filled = 0
     for underlying in {name for name, _ in fits}:
-        years = {key: (key[1] - as_of).total_seconds() / SECONDS_PER_YEAR for key in fits if key[0] == underlying}
+        years = {
+            key: (key[1] - as_of).total_seconds() / SECONDS_PER_YEAR for key in fits if key[0] == underlying
+        }
         known = [(years[key], fit) for key in sorted(years) if (fit := fits[key]) is not None]
         if not known:
             continue

@@ -30,7 +30,9 @@ class Cells:
         try:
             value = float(text)
         except ValueError:
-            self.wrong(row, column, f"'{text[:80]}' is not a number", "Write a decimal number, or leave it empty.")
+            self.wrong(
+                row, column, f"'{text[:80]}' is not a number", "Write a decimal number, or leave it empty."
+            )
             return None
         if not math.isfinite(value):
             self.wrong(row, column, f"'{text}' is not finite", "Leave it empty if there is no value.")
@@ -45,5 +47,7 @@ class Cells:
         try:
             return parse_utc(text)
         except ValueError as error:
-            self.wrong(row, column, f"'{text[:80]}' is no time ({error})", "Write it like 2026-01-31T08:00:00Z.")
+            self.wrong(
+                row, column, f"'{text[:80]}' is no time ({error})", "Write it like 2026-01-31T08:00:00Z."
+            )
             return None

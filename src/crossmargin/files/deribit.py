@@ -22,7 +22,15 @@ from crossmargin.basics.times import format_utc
 from crossmargin.files.cells import Cells
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.deribit import parse_deribit
-from crossmargin.instruments.terms import DatedFuture, Instrument, Payoff, Perpetual, Right, Spot, VanillaOption
+from crossmargin.instruments.terms import (
+    DatedFuture,
+    Instrument,
+    Payoff,
+    Perpetual,
+    Right,
+    Spot,
+    VanillaOption,
+)
 from crossmargin.market.parity import inverse_parity_forward
 from crossmargin.market.snapshot import Excluded, Market, Quote, Reason
 
@@ -193,7 +201,12 @@ def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: It
     for row in rows:
         if row.name in quotes:
             problems.append(
-                Problem(found=f"'{row.name}' stands twice", needed="One row an instrument.", file=file, row=row.row)
+                Problem(
+                    found=f"'{row.name}' stands twice",
+                    needed="One row an instrument.",
+                    file=file,
+                    row=row.row,
+                )
             )
             continue
         instrument = _terms(row, as_of, excluded)
@@ -282,7 +295,9 @@ def _set_forwards(quotes: dict[str, Quote]) -> list[str]:
             quotes[name] = replace(quotes[name], forward=median(quoted) if forward is None else forward)
     if not implied:
         return []
-    return [f"forwards of {implied} of {len(expiries)} expiries are those that the marks imply by put-call parity"]
+    return [
+        f"forwards of {implied} of {len(expiries)} expiries are those that the marks imply by put-call parity"
+    ]
 
 
 def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
@@ -293,7 +308,9 @@ def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
         if isinstance(option, VanillaOption) and quote.mark:
             marks.setdefault(float(option.strike), {})[option.right] = quote.mark
     strikes = sorted(marks)
-    call, put = (np.array([marks[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT))
+    call, put = (
+        np.array([marks[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT)
+    )
     return inverse_parity_forward(np.array(strikes), call, put, quoted)
 
 
@@ -303,9 +320,7 @@ def _terms(row: _Row, as_of: datetime, excluded: list[Excluded]) -> Instrument |
         instrument = parse_deribit(row.name)
     except CrossmarginError as error:
         problem = error.problems[0]
-        excluded.append(
-            Excluded(name=row.name, reason=Reason.UNSUPPORTED, detail=problem.found, row=row.row)
-        )
+        excluded.append(Excluded(name=row.name, reason=Reason.UNSUPPORTED, detail=problem.found, row=row.row))
         return None
     expiry = getattr(instrument, "expiry", None)
     if expiry is not None and expiry <= as_of:
@@ -326,5 +341,3 @@ def _is_known(name: str) -> bool:
         return isinstance(parse_deribit(name), Perpetual)
     except CrossmarginError:
         return False
-
-

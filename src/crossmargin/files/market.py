@@ -14,7 +14,15 @@ from typing import Any
 from crossmargin.basics.errors import FileFormatError, InputError, Problem
 from crossmargin.basics.times import parse_utc
 from crossmargin.files import cboe, deribit, plain_market
-from crossmargin.files.tables import TextTable, decode, head, is_parquet, parse_csv, parquet_as_text, read_bytes
+from crossmargin.files.tables import (
+    TextTable,
+    decode,
+    head,
+    is_parquet,
+    parse_csv,
+    parquet_as_text,
+    read_bytes,
+)
 from crossmargin.market.snapshot import Market
 
 

@@ -49,7 +49,16 @@ TERM_COLUMNS = (
     "delivery",
     "on",
 )
-PRICE_COLUMNS = ("index_price", "forward_price", "bid_price", "ask_price", "mark_price", "vol", "vol_model", "discount")
+PRICE_COLUMNS = (
+    "index_price",
+    "forward_price",
+    "bid_price",
+    "ask_price",
+    "mark_price",
+    "vol",
+    "vol_model",
+    "discount",
+)
 COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS)
 
 
@@ -102,7 +111,14 @@ def from_records(
             instrument = terms_of(record)
         except CrossmarginError as error:
             problems += [
-                Problem(found=p.found, needed=p.needed, file=file, row=row, column=p.column or "instrument", kind=p.kind)
+                Problem(
+                    found=p.found,
+                    needed=p.needed,
+                    file=file,
+                    row=row,
+                    column=p.column or "instrument",
+                    kind=p.kind,
+                )
                 for p in error.problems
             ]
             continue
@@ -142,7 +158,12 @@ def from_records(
     raise_problems(problems)
     if not quotes:
         raise FileFormatError(
-            Problem(found="no row can be margined", needed="Every row has expired.", file=file, kind=FileFormatError)
+            Problem(
+                found="no row can be margined",
+                needed="Every row has expired.",
+                file=file,
+                kind=FileFormatError,
+            )
         )
     return Market.from_quotes(
         quotes.values(),
@@ -180,7 +201,8 @@ def terms_of(record: Mapping[str, str]) -> Instrument:
         "name": canonical_name(name),
         "underlying": underlying,
         "quote_currency": quote,
-        "settlement_currency": record.get("settlement_currency") or (underlying if payoff is Payoff.INVERSE else quote),
+        "settlement_currency": record.get("settlement_currency")
+        or (underlying if payoff is Payoff.INVERSE else quote),
         "payoff": payoff,
         "multiplier": Decimal(1) if multiplier is None else multiplier,
     }
@@ -204,7 +226,9 @@ def terms_of(record: Mapping[str, str]) -> Instrument:
             delivery=_choice(record, "delivery", Delivery, Delivery.CASH),
             on=_choice(record, "on", On, On.INDEX),
         )
-    raise InputError(Problem(found=f"kind '{kind}'", needed="spot, future, perpetual or option.", column="kind"))
+    raise InputError(
+        Problem(found=f"kind '{kind}'", needed="spot, future, perpetual or option.", column="kind")
+    )
 
 
 def record_of(quote_row: int, market: Market) -> dict[str, str]:
@@ -256,7 +280,9 @@ def _decimal(record: Mapping[str, str], column: str) -> Decimal | None:
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite():
-        raise InputError(Problem(found=f"'{text[:80]}' is not a number", needed="Write a decimal.", column=column))
+        raise InputError(
+            Problem(found=f"'{text[:80]}' is not a number", needed="Write a decimal.", column=column)
+        )
     return value
 
 
@@ -266,7 +292,11 @@ def _expiry(record: Mapping[str, str]) -> datetime:
         return parse_utc(text)
     except ValueError as error:
         raise InputError(
-            Problem(found=f"expiry '{text[:80]}' ({error})", needed="Write it like 2026-03-27T08:00:00Z.", column="expiry")
+            Problem(
+                found=f"expiry '{text[:80]}' ({error})",
+                needed="Write it like 2026-03-27T08:00:00Z.",
+                column="expiry",
+            )
         ) from None
 
 

@@ -53,7 +53,9 @@ class PositionsInput:
     row_numbers: IntArray
 
 
-def parse_positions(source: Any, problems: list[Problem], market: Market | None = None) -> PositionsInput | None:
+def parse_positions(
+    source: Any, problems: list[Problem], market: Market | None = None
+) -> PositionsInput | None:
     """Check positions and collect what is wrong with them; `None` when they make no book.
 
     Parameters
@@ -164,11 +166,22 @@ def assemble(parsed: PositionsInput, cash: Sequence[BalanceRow] | None) -> Book:
         )
     try:
         return build_book(
-            accounts=accounts, instruments=parsed.instruments, rows=rows, attributes=parsed.attributes, balances=balances
+            accounts=accounts,
+            instruments=parsed.instruments,
+            rows=rows,
+            attributes=parsed.attributes,
+            balances=balances,
         )
     except CrossmarginError as error:
         raise type(error)(
-            Problem(found=p.found, needed=p.needed, file=p.file or parsed.file, row=p.row, column=p.column, kind=p.kind)
+            Problem(
+                found=p.found,
+                needed=p.needed,
+                file=p.file or parsed.file,
+                row=p.row,
+                column=p.column,
+                kind=p.kind,
+            )
             for p in error.problems
         ) from None
 
@@ -176,7 +189,9 @@ def assemble(parsed: PositionsInput, cash: Sequence[BalanceRow] | None) -> Book:
 def parse_balances(source: Any, problems: list[Problem]) -> list[BalanceRow]:
     """Check balances and collect what is wrong with them."""
     try:
-        table = read_table(Path(source)) if isinstance(source, str | Path) else _as_text_table(source, "balances")
+        table = (
+            read_table(Path(source)) if isinstance(source, str | Path) else _as_text_table(source, "balances")
+        )
         table.require(BALANCE_COLUMNS, "balances")
     except CrossmarginError as error:
         problems += error.problems
@@ -260,7 +275,9 @@ def _from_frame(frame: pl.DataFrame, file: str, problems: list[Problem]) -> Posi
     names = {c: frame[c].cast(pl.String) for c in ("account", "instrument")}
     if not exact.all() or any(series.null_count() for series in names.values()):
         return _from_text(_frame_as_text(frame, file), problems)
-    stated = [name for name in ATTRIBUTES if name in frame.columns and frame[name].null_count() < frame.height]
+    stated = [
+        name for name in ATTRIBUTES if name in frame.columns and frame[name].null_count() < frame.height
+    ]
     attributes = {}
     if stated:
         # One line for each account and value, numbered as in the frame, is all that attributes need.
@@ -358,7 +375,10 @@ def _not_in_market(parsed: PositionsInput, market: Market) -> list[Problem]:
     problems = []
     for k in np.flatnonzero(np.isin(parsed.rows.instrument, list(unlisted))).tolist():
         problem = market.problem_with(
-            unlisted[int(parsed.rows.instrument[k])], file=parsed.file, row=int(parsed.row_numbers[k]), column="instrument"
+            unlisted[int(parsed.rows.instrument[k])],
+            file=parsed.file,
+            row=int(parsed.row_numbers[k]),
+            column="instrument",
         )
         if problem is not None:
             problems.append(problem)
@@ -397,7 +417,9 @@ def _is_polars(source: Any) -> bool:
 def _frame_as_text(frame: pl.DataFrame, file: str) -> TextTable:
     return TextTable(
         file=file,
-        columns={name: [cell_text(value).strip() for value in frame[name].to_list()] for name in frame.columns},
+        columns={
+            name: [cell_text(value).strip() for value in frame[name].to_list()] for name in frame.columns
+        },
         first_row=1,
     )
 
@@ -427,5 +449,7 @@ def _as_text_table(source: Any, what: str) -> TextTable:
     if len({len(cells) for cells in columns.values()}) > 1:
         raise FileFormatError(Problem(found="columns of different lengths", file=what, kind=FileFormatError))
     return TextTable(
-        file=what, columns={name: [cell_text(v).strip() for v in cells] for name, cells in columns.items()}, first_row=1
+        file=what,
+        columns={name: [cell_text(v).strip() for v in cells] for name, cells in columns.items()},
+        first_row=1,
     )

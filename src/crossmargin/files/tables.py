@@ -208,7 +208,9 @@ def parse_csv(text: str, file: str) -> TextTable:
 def _large_csv(text: str, file: str, delimiter: str) -> TextTable:
     import polars as pl
 
-    header = _checked_header([c.strip() for c in next(csv.reader([text.split("\n", 1)[0]], delimiter=delimiter))], file)
+    header = _checked_header(
+        [c.strip() for c in next(csv.reader([text.split("\n", 1)[0]], delimiter=delimiter))], file
+    )
     try:
         frame = pl.read_csv(
             text.encode(), separator=delimiter, infer_schema=False, missing_utf8_is_empty_string=True
@@ -218,7 +220,8 @@ def _large_csv(text: str, file: str, delimiter: str) -> TextTable:
     return TextTable(
         file=file,
         columns={
-            name: frame[source].str.strip_chars().to_list() for name, source in zip(header, frame.columns, strict=True)
+            name: frame[source].str.strip_chars().to_list()
+            for name, source in zip(header, frame.columns, strict=True)
         },
     )
 

@@ -30,7 +30,7 @@ from crossmargin.basics.errors import (
 from crossmargin.basics.times import SECONDS_PER_YEAR, epoch_seconds, format_utc
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable
-from crossmargin.instruments.terms import Instrument
+from crossmargin.instruments.terms import Instrument, VanillaOption
 
 
 class VolSource(StrEnum):
@@ -236,11 +236,13 @@ class Market:
         expiry = getattr(terms, "expiry", None)
         if expiry is not None and expiry <= self.as_of:
             return Excluded(
-                name=name, reason=Reason.EXPIRED, detail=f"it expired at {format_utc(expiry)}, before {self._moment}"
+                name=name,
+                reason=Reason.EXPIRED,
+                detail=f"it expired at {format_utc(expiry)}, before {self._moment}",
             ).problem(file=file, row=row, column=column)
         return Problem(
             found=f"instrument '{name}' is not in the market of {self._moment}",
-            needed=self._suggestion(name),
+            needed=self._suggestion(terms),
             kind=UnknownInstrumentError,
             file=file,
             row=row,
@@ -251,8 +253,20 @@ class Market:
     def _moment(self) -> str:
         return f"{format_utc(self.as_of)} ({self.source})"
 
-    def _suggestion(self, name: str) -> str:
-        close = get_close_matches(name, self.instruments.names, n=1, cutoff=0.75)
+    def _suggestion(self, terms: Instrument) -> str:
+        """The listed contract that was probably meant: the nearest strike, or the most similar name."""
+        if isinstance(terms, VanillaOption):
+            alike = [
+                listed
+                for listed in self.instruments.instruments
+                if isinstance(listed, VanillaOption)
+                and (listed.underlying, listed.expiry, listed.right)
+                == (terms.underlying, terms.expiry, terms.right)
+            ]
+            near = min(alike, key=lambda listed: abs(listed.strike - terms.strike), default=None)
+            if near is not None:
+                return f"The nearest strike it lists is '{near.name}'."
+        close = get_close_matches(terms.name, self.instruments.names, n=1, cutoff=0.75)
         return f"Did you mean '{close[0]}'?" if close else "Check the name, or add its quote to the market."
 
     def subset(self, names: Iterable[str]) -> Market:
@@ -280,7 +294,9 @@ class Market:
         digest.update(format_utc(self.as_of).encode())
         digest.update(repr(self.vol_source).encode())
         for mapping in (self.index, self.prices):
-            digest.update(repr(sorted((name, float(price).hex()) for name, price in mapping.items())).encode())
+            digest.update(
+                repr(sorted((name, float(price).hex()) for name, price in mapping.items())).encode()
+            )
         digest.update("\n".join(repr(i) for i in self.instruments.instruments).encode())
         for column in (self.bid, self.ask, self.mark, self.vol, self.forward, self.discount, self.vol_normal):
             digest.update(np.ascontiguousarray(column).tobytes())

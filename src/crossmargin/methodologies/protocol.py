@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.explanation import Explanation
@@ -12,6 +12,9 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.requirements import Requirements
 from crossmargin.portfolio.book import Book
+
+Level = Literal["initial", "maintenance"]
+"""Which requirement; `maintenance <= initial`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,7 @@ class Methodology(Protocol):
             Listing everything that cannot be margined.
         """
 
-    def explain(self, requirements: Requirements, account: int) -> Explanation:
+    def explain(self, requirements: Requirements, account: int, level: Level = "initial") -> Explanation:
         """The requirement of a margin account as a tree, arranged from the kept figures."""
 
     def scenarios(self, requirements: Requirements, account: int) -> ScenarioPnl:

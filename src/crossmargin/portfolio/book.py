@@ -129,7 +129,11 @@ class Book:
             return int(self.margin_account_of[self.accounts.index(name)])
         known = ", ".join(self.margin_accounts[:5]) + (", ..." if len(self.margin_accounts) > 5 else "")
         raise UnknownAccountError(
-            Problem(found=f"no account '{name}' in this book", needed=f"It holds {known}.", kind=UnknownAccountError)
+            Problem(
+                found=f"no account '{name}' in this book",
+                needed=f"It holds {known}.",
+                kind=UnknownAccountError,
+            )
         )
 
     def select(self, margin_account: int) -> Book:
@@ -141,7 +145,9 @@ class Book:
         return build_book(
             accounts=self.accounts,
             instruments=self.instruments,
-            rows=PositionRows(account=rows.account[kept], instrument=rows.instrument[kept], steps=rows.steps[kept]),
+            rows=PositionRows(
+                account=rows.account[kept], instrument=rows.instrument[kept], steps=rows.steps[kept]
+            ),
             attributes={self.accounts[k]: self.attributes[k] for k in keep},
             balances=balances and _filtered(balances, np.isin(balances.account, keep)),
             only={self.accounts[k] for k in keep},
@@ -305,7 +311,9 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
     raise_problems(problems)
 
 
-def _net(owner: IntArray, instrument: IntArray, steps: IntArray, gross: BoolArray, n_instruments: int) -> Positions:
+def _net(
+    owner: IntArray, instrument: IntArray, steps: IntArray, gross: BoolArray, n_instruments: int
+) -> Positions:
     """Sum exactly by owner and instrument, long and short apart for gross owners; drop what nets to nothing."""
     n_owners = len(gross)
     key = owner * n_instruments + instrument
@@ -339,7 +347,9 @@ def _net_balances(balances: Balances, compact: IntArray) -> Balances:
     for k, amount in zip(key.tolist(), balances.steps.tolist(), strict=True):
         totals[k] = totals.get(k, 0) + amount
     if any(abs(total) > QUANTITY_LIMIT for total in totals.values()):
-        raise PortfolioError(f"balances that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} of one asset")
+        raise PortfolioError(
+            f"balances that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} of one asset"
+        )
     keys = np.array(sorted(totals), dtype=np.int64)
     return Balances(
         assets=balances.assets,

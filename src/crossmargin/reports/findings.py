@@ -88,11 +88,17 @@ class GridPicture:
         """
         if self.worst_pnl >= 0:
             if self.common:
-                return "It gains in the account's worst common scenario" if self.worst_pnl else "Nothing to lose here"
+                return (
+                    "It gains in the account's worst common scenario"
+                    if self.worst_pnl
+                    else "Nothing to lose here"
+                )
             return "No scenario loses"
         if len(self.worst) == 1:
             tail = self.extended[self.worst[0]]
-            return f"The tail decides: {numbers.move(tail.move)}, of which {numbers.percent(tail.weight)} counts"
+            return (
+                f"The tail decides: {numbers.move(tail.move)}, of which {numbers.percent(tail.weight)} counts"
+            )
         time, row, column = self.worst
         move, vol = float(self.moves[row]), ("vol down", "", "vol up")[column]
         price = f"A {'fall' if move < 0 else 'rise'} of {numbers.move(abs(move)).lstrip('+')}"
@@ -246,7 +252,9 @@ def grid_pictures(evaluation: Evaluation, account: int) -> tuple[GridPicture, ..
         else:
             at = int(np.flatnonzero(core).searchsorted(counted))
             worst = (int(place[0][at]), int(place[1][at]), int(place[2][at]))
-        row = int(np.flatnonzero(contracts.inputs.instruments.underlying == result.book.unit_underlying[u])[0])
+        row = int(
+            np.flatnonzero(contracts.inputs.instruments.underlying == result.book.unit_underlying[u])[0]
+        )
         pictures.append(
             GridPicture(
                 account=requirements.margin_accounts[account],
@@ -284,7 +292,7 @@ def curve_picture(evaluation: Evaluation, account: int, unit: int, grid: GridPic
     held = evaluation.requirements.contributions
     strikes = held_instruments(evaluation).strike[held.instrument[held.unit == unit]]
     # Close to expiry the curve has its corners at the strikes.
-    corners = strikes[np.isfinite(strikes)] / grid.index - 1
+    corners = strikes[np.isfinite(strikes)] / grid.index - 1 if grid.index > 0 else np.zeros(0)
     moves = np.unique(
         np.concatenate(
             (np.linspace(low, reach, CURVE_POINTS), grid.moves, corners[(corners > low) & (corners < reach)])
@@ -340,8 +348,9 @@ def waterfall_picture(evaluation: Evaluation, account: int) -> WaterfallPicture:
     found.sort(key=lambda step: (step.change, step.label))
     noise = 1e-9 * float(requirements.requirement_isolated[account])
     moving = [step for step in found if abs(step.change) > noise]
+    # One more than the limit is named as well: "other (1 position)" would take the same line.
     named = moving if len(moving) <= NAMED_OFFSETS + 1 else moving[:NAMED_OFFSETS]
-    rest = [step for step in found if step not in named]
+    rest = moving[len(named) :] + [step for step in found if abs(step.change) <= noise]
     steps_shown = list(named)
     if any(abs(step.change) > noise for step in rest):
         steps_shown.append(

@@ -40,7 +40,7 @@ def join(*contents: Content) -> Markup:
     return Markup(escaped(contents))
 
 
-def element(name: str, *contents: Content, **attributes: str | float | bool | None) -> Markup:
+def element(name: str, /, *contents: Content, **attributes: str | float | bool | None) -> Markup:
     """An element; `class_` and `aria_label` become `class` and `aria-label`, `None` and `False` are left out.
 
     Examples

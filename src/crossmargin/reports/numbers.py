@@ -109,9 +109,7 @@ def quantity(text: str) -> str:
 def signs(text: str) -> str:
     """Words with numbers in them, hyphens before digits made minus signs: `BTC -16%` to `BTC −16%`."""
     return "".join(
-        MINUS
-        if char == "-" and text[k + 1 : k + 2].isdigit() and (k == 0 or text[k - 1] in " ('")
-        else char
+        MINUS if char == "-" and text[k + 1 : k + 2].isdigit() and (k == 0 or text[k - 1] in " ('") else char
         for k, char in enumerate(text)
     )
 

@@ -126,7 +126,9 @@ def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> li
     return placed
 
 
-def picture(key: str, width: float, height: float, title: str, description: str, *contents: Content) -> Markup:
+def picture(
+    key: str, width: float, height: float, title: str, description: str, *contents: Content
+) -> Markup:
     """The `svg` element with its text alternative; `key` is unique on the page."""
     return element(
         "svg",

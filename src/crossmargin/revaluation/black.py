@@ -34,11 +34,12 @@ from crossmargin.basics.errors import ShapeError
 
 _Arrays: TypeAlias = tuple[FloatArray, ...]
 
-# Values per tile: the buffers of a tile stay in the caches, yet each numpy call is long enough (15 us) that
-# two threads do not spend their time handing over the interpreter lock. Measured on 2 shared cores, medians in
-# million values a second on one and on two threads: 16k 22 and 19, 32k 23 and 25, 64k 22 and 31, 128k 22
-# and 27.
-_TILE_SIZE: Final = 65_536
+# Values per tile. On one thread the buffers of a tile should stay in the nearer cache; with several, each
+# numpy call must be long enough (15 us) that they do not spend their time handing over the interpreter lock.
+# Measured on 2 shared cores, medians in million values a second on one and on two threads: 16k 22 and 19,
+# 32k 23 and 25, 64k 22 and 31, 128k 22 and 27; 36,000 values take 2.7 ms by 16k and 3.5 ms by 64k.
+_TILE_SIZE: Final = 16_384
+_TILE_SIZE_THREADED: Final = 65_536
 # Below this many values (10 ms) a second thread gains nothing that anyone would notice.
 _THREADED_SIZE: Final = 200_000
 _THREADS_MOST: Final = 8
@@ -587,15 +588,17 @@ def _in_tiles(
     size = flat_calls.size
     outputs = tuple(np.empty(size) for _ in range(n_outputs))
 
+    n_threads = _thread_count(size, threads)
+    tile_size = _TILE_SIZE if n_threads == 1 else _TILE_SIZE_THREADED
+
     def work(start: int, stop: int) -> None:
-        tile = formula(min(_TILE_SIZE, stop - start))
+        tile = formula(min(tile_size, stop - start))
         # Far tails overflow and NaN is invalid, both on purpose; each thread has its own error state.
         with np.errstate(all="ignore"):
-            for first in range(start, stop, _TILE_SIZE):
-                part = slice(first, min(first + _TILE_SIZE, stop))
+            for first in range(start, stop, tile_size):
+                part = slice(first, min(first + tile_size, stop))
                 tile.fill(tuple(a[part] for a in flat), flat_calls[part], tuple(a[part] for a in outputs))
 
-    n_threads = _thread_count(size, threads)
     if n_threads == 1:
         if size:
             work(0, size)
@@ -603,7 +606,7 @@ def _in_tiles(
         # Imported here: it brings in logging, which a small book should not wait for.
         from concurrent.futures import ThreadPoolExecutor
 
-        share = _TILE_SIZE * math.ceil(size / (_TILE_SIZE * n_threads))
+        share = max(1, math.ceil(size / n_threads))
         starts = range(0, size, share)
         with ThreadPoolExecutor(n_threads) as pool:
             list(pool.map(work, starts, [min(start + share, size) for start in starts]))

@@ -180,7 +180,9 @@ def _check_touches(
         ]
 
 
-def _check_option_forwards(market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]) -> None:
+def _check_option_forwards(
+    market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]
+) -> None:
     is_option = held.kind == Kind.OPTION
     forward = market.forward[row]
     problems += [
@@ -291,7 +293,9 @@ def own_vols(market: Market, row: IntArray, *, may_imply: bool) -> tuple[FloatAr
     implied_first = market.vol_source is VolSource.MARK
     if not (implied_first or may_imply):
         return quoted, np.zeros(len(row), dtype=np.bool_)
-    wanted = np.flatnonzero((np.isnan(quoted) | implied_first) & ~market.vol_normal[row] & ~np.isnan(market.forward[row]))
+    wanted = np.flatnonzero(
+        (np.isnan(quoted) | implied_first) & ~market.vol_normal[row] & ~np.isnan(market.forward[row])
+    )
     implied = np.full(len(row), np.nan)
     implied[wanted] = implied_vols(market, row[wanted])
     use_implied = ~np.isnan(implied) & (np.isnan(quoted) | implied_first)
@@ -331,7 +335,9 @@ def _with_option_marks(
         model = model_price(inputs)
         for k in missing.tolist():
             if policy.mark is MissingMark.ERROR:
-                problems.append(_missing(market, held.names[k], "mark price", "Add it, or use the mark policy 'model'."))
+                problems.append(
+                    _missing(market, held.names[k], "mark price", "Add it, or use the mark policy 'model'.")
+                )
                 continue
             touched = not np.isnan(middle[k])
             mark[k] = middle[k] if touched else model[k]

@@ -180,11 +180,17 @@ def unit_greeks(inputs: PricingInputs) -> UnitGreeks:
         if not len(rows):
             continue
         of_one = greeks(
-            inputs.forward[rows], table.strike[rows], inputs.vol[rows], inputs.expiry_years[rows], table.is_call[rows]
+            inputs.forward[rows],
+            table.strike[rows],
+            inputs.vol[rows],
+            inputs.expiry_years[rows],
+            table.is_call[rows],
         )
         scale = per_point[rows] * inputs.discount[rows]
         delta[rows] = scale * of_one.delta * size[rows]
         gamma[rows] = scale * of_one.gamma * size[rows] ** 2
         vega[rows] = scale * of_one.vega
         theta[rows] = scale * of_one.theta / DAYS_PER_YEAR
-    return UnitGreeks(delta=read_only(delta), gamma=read_only(gamma), vega=read_only(vega), theta=read_only(theta))
+    return UnitGreeks(
+        delta=read_only(delta), gamma=read_only(gamma), vega=read_only(vega), theta=read_only(theta)
+    )

@@ -127,16 +127,22 @@ def contract_table(
     parameters.check_covers(market.instruments.take(rows).underlyings)
     inputs = pricing_inputs(market, instruments, policy)
     table = inputs.instruments
-    scenarios = {name: grid_scenarios(parameters.shape, parameters.ranges[name]) for name in table.underlyings}
+    scenarios = {
+        name: grid_scenarios(parameters.shape, parameters.ranges[name]) for name in table.underlyings
+    }
     pnl = unit_pnl(inputs, scenarios, parameters.ranges).values
-    weight = np.stack([scenarios[name].weight for name in table.underlyings]) if scenarios else np.zeros((0, 0))
+    weight = (
+        np.stack([scenarios[name].weight for name in table.underlyings]) if scenarios else np.zeros((0, 0))
+    )
     value = unit_value(inputs)
 
     keys = np.stack((table.underlying.astype(np.int64), _roll_expiry(inputs)), axis=1)
     distinct, expiry = np.unique(keys, axis=0, return_inverse=True)
     labels, roll_move = _roll_moves(distinct, inputs, parameters, market)
     rate = np.array([parameters.charges[name].short_option_minimum for name in table.underlyings])
-    minimum = rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
+    minimum = (
+        rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
+    )
     return ContractTable(
         inputs=inputs,
         scenarios=scenarios,
@@ -211,7 +217,8 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
     if grouping is Grouping.UNDERLYING:
         sides = ("", " (long)", " (short)")
         names = tuple(
-            table.underlyings[u] + sides[s] for u, s in zip(unit_underlying.tolist(), unit_side.tolist(), strict=True)
+            table.underlyings[u] + sides[s]
+            for u, s in zip(unit_underlying.tolist(), unit_side.tolist(), strict=True)
         )
     else:
         names = tuple(table.names[k] for k in held.instrument[order][first].tolist())
@@ -228,7 +235,9 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
         unit_names=names,
         unit_underlying=read_only(unit_underlying),
         account_offsets=read_only(
-            offsets_from_counts(np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64))
+            offsets_from_counts(
+                np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64)
+            )
         ),
         gross=book.gross,
     )

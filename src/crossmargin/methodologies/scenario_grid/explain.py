@@ -8,6 +8,7 @@ import numpy as np
 
 from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
+from crossmargin.methodologies.protocol import Level
 from crossmargin.methodologies.scenario_grid.book import GridBook
 from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
 from crossmargin.methodologies.scenario_grid.recipe import GridBreakdown
@@ -33,11 +34,13 @@ def explain_account(
     breakdown: GridBreakdown,
     pnl_worst: np.ndarray,
     parameters: GridParameters,
+    level: Level,
 ) -> Explanation:
-    """The requirement of one margin account as a tree."""
+    """The requirement of one margin account at a level, as a tree."""
+    label = f"initial requirement of {account}"
     if parameters.across_units is AcrossUnits.INDEPENDENT:
-        root = Explanation(
-            label="initial requirement",
+        initial = Explanation(
+            label=label,
             value=float(breakdown.requirement[index]),
             unit="USD",
             rule="sum" if len(units) else "",
@@ -45,16 +48,18 @@ def explain_account(
             source=f"{SOURCE}: units are independent",
         )
     else:
-        root = _common(book, breakdown, pnl_worst, units, index, parameters)
+        initial = _common(label, book, breakdown, pnl_worst, units, index, parameters)
+    if level == "initial":
+        return initial
+    factor = Explanation(
+        label="maintenance factor", value=parameters.maintenance_factor, source=parameters.info.name
+    )
     return Explanation(
         label=f"maintenance requirement of {account}",
         value=float(breakdown.maintenance[index]),
         unit="USD",
         rule="product",
-        parts=(
-            root,
-            Explanation(label="maintenance factor", value=parameters.maintenance_factor, source=parameters.info.name),
-        ),
+        parts=(initial, factor),
         source=f"{SOURCE}: maintenance",
     )
 
@@ -82,6 +87,7 @@ def _unit(book: GridBook, breakdown: GridBreakdown, pnl_worst: np.ndarray, u: in
 
 
 def _common(
+    label: str,
     book: GridBook,
     breakdown: GridBreakdown,
     pnl_worst: np.ndarray,
@@ -93,7 +99,7 @@ def _common(
     charges = tuple(_roll(book, breakdown, u) for u in units)
     minima = tuple(_minimum(book, breakdown, u) for u in units)
     return Explanation(
-        label="initial requirement",
+        label=label,
         value=float(breakdown.requirement[index]),
         unit="USD",
         rule="greater of",

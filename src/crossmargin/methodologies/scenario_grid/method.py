@@ -13,7 +13,7 @@ from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.methodologies.protocol import ParametersInfo, ScenarioPnl, Traits
+from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
 from crossmargin.methodologies.requirements import Contributions, Requirements, Units
 from crossmargin.methodologies.scenario_grid.book import GridBook, Grouping, contract_table, grid_book
 from crossmargin.methodologies.scenario_grid.explain import explain_account, scenario_in_words
@@ -64,7 +64,11 @@ class ScenarioGrid:
         capped = common and np.isfinite(self.parameters.gain_cap)
         # A share of gains between 0 and 1 is convex too: loss - share * gain is a maximum of two linear functions.
         return Traits(
-            convex=not capped, homogeneous=not capped, subadditive=not capped, euler=True, exact_integers=False
+            convex=not capped,
+            homogeneous=not capped,
+            subadditive=not capped,
+            euler=True,
+            exact_integers=False,
         )
 
     def requirements(self, book: Book, market: Market, policy: MissingPolicy) -> Requirements:
@@ -90,7 +94,8 @@ class ScenarioGrid:
         unit_value = segment_sum(position_value, units.holdings.unit(), units.holdings.n_units)
         n_accounts = len(book.margin_accounts)
         words = tuple(
-            scenario_in_words(units, u, scenario) for u, scenario in enumerate(breakdown.scenario_worst.tolist())
+            scenario_in_words(units, u, scenario)
+            for u, scenario in enumerate(breakdown.scenario_worst.tolist())
         )
         position_counts = np.diff(units.holdings.offsets)
         unit_starts = np.concatenate(([0], np.cumsum(position_counts)))
@@ -132,7 +137,7 @@ class ScenarioGrid:
             ),
         )
 
-    def explain(self, requirements: Requirements, account: int) -> Explanation:
+    def explain(self, requirements: Requirements, account: int, level: Level = "initial") -> Explanation:
         """See `Methodology.explain`."""
         result = _result(requirements)
         parameters = self.parameters
@@ -146,6 +151,7 @@ class ScenarioGrid:
             result.breakdown,
             result.pnl_worst,
             parameters,
+            level,
         )
 
     def scenarios(self, requirements: Requirements, account: int) -> ScenarioPnl:

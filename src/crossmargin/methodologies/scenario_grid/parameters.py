@@ -164,7 +164,9 @@ class _Reader:
             Problem(found=found, needed=needed, file=self.name, column=where, kind=ParameterError)
         )
 
-    def section(self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = "") -> dict[str, Any]:
+    def section(
+        self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = ""
+    ) -> dict[str, Any]:
         value = parent.get(key)
         place = f"{where}{key}"
         if not isinstance(value, dict):
@@ -235,7 +237,8 @@ def _parse(document: dict[str, Any]) -> GridParameters:
         read.wrong("shape.extended_moves", f"is {moves!r}", "A list of relative moves; it may be empty.")
         moves = []
     extended = tuple(
-        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0) for k, move in enumerate(moves)
+        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0)
+        for k, move in enumerate(moves)
     )
     if 0.0 in extended:
         read.wrong("shape.extended_moves", "holds 0", "An extended move is damped by its size.")
@@ -277,9 +280,7 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     return parameters
 
 
-def _underlyings(
-    document: dict[str, Any], read: _Reader
-) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
+def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
     fields = (*_RANGE_LIMITS, *_CHARGE_LIMITS)
     stated = document.get("underlyings")
     if not isinstance(stated, dict) or not stated:

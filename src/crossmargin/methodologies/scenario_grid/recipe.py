@@ -134,7 +134,9 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
     )
 
 
-def contract_shares(book: GridBook, breakdown: GridBreakdown, unit: IntArray, instrument: IntArray) -> FloatArray:
+def contract_shares(
+    book: GridBook, breakdown: GridBreakdown, unit: IntArray, instrument: IntArray
+) -> FloatArray:
     """What one more contract of `instrument` adds to the requirement of `unit`, along the present portfolio.
 
     P&L is a sum over contracts, and an absolute value is its sign times a sum: so quantity times share, summed over
@@ -155,8 +157,12 @@ def contract_shares(book: GridBook, breakdown: GridBreakdown, unit: IntArray, in
     scan = -counted * contracts.unit_pnl[instrument, breakdown.scenario_worst[unit]]
 
     n_expiries = len(contracts.roll_move)
-    segment = located(ledger.unit * n_expiries + ledger.expiry, unit * n_expiries + contracts.expiry[instrument])
-    roll_per_delta = np.append(np.sign(ledger.net_delta) * ledger.move, 0.0)  # the last: an expiry that nets away
+    segment = located(
+        ledger.unit * n_expiries + ledger.expiry, unit * n_expiries + contracts.expiry[instrument]
+    )
+    roll_per_delta = np.append(
+        np.sign(ledger.net_delta) * ledger.move, 0.0
+    )  # the last: an expiry that nets away
     roll = roll_per_delta[segment] * contracts.delta[instrument]
 
     n_instruments = len(contracts.value)
@@ -170,7 +176,9 @@ def position_contributions(book: GridBook, breakdown: GridBreakdown) -> tuple[Fl
     """P&L in the worst scenario and contribution of each position, both of shape `(n_positions,)`."""
     holdings = book.holdings
     unit = holdings.unit()
-    pnl_worst = holdings.quantity * book.contracts.unit_pnl[holdings.instrument, breakdown.scenario_worst[unit]]
+    pnl_worst = (
+        holdings.quantity * book.contracts.unit_pnl[holdings.instrument, breakdown.scenario_worst[unit]]
+    )
     return pnl_worst, holdings.quantity * contract_shares(book, breakdown, unit, holdings.instrument)
 
 

@@ -1,0 +1,333 @@
+"""Answers as a person reads them: what is printed without `--json`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from crossmargin.answers.compare import Comparison
+from crossmargin.answers.result import MarginResult
+from crossmargin.answers.what_if import WhatIf
+from crossmargin.basics.quantities import format_quantity
+from crossmargin.basics.times import format_utc
+from crossmargin.cli.tables import Column, paragraphs, table, tree
+from crossmargin.engine.evaluate import Evaluation
+from crossmargin.market.snapshot import Market
+from crossmargin.reports import numbers
+
+MOST_ROWS = 60
+"""Accounts printed; the others are counted, and `--json` has them all."""
+
+
+def margin_text(result: MarginResult) -> str:
+    """The margin table, its totals, and what it rests on."""
+    e = result.evaluation
+    r, s = e.requirements, e.standing
+    shown = np.argsort(-r.requirement_initial, kind="stable")[:MOST_ROWS]
+    shown = np.sort(shown)
+    n = len(r.margin_accounts)
+
+    def column(values: np.ndarray, style: object = numbers.requirement) -> list[str]:
+        assert callable(style)
+        cells = [style(float(values[a])) for a in shown]
+        return [*cells, style(float(values.sum()))] if n > 1 else cells
+
+    saving = r.requirement_isolated - r.requirement_initial
+    isolated_sum = float(r.requirement_isolated.sum())
+    ratios = [_ratio(float(saving[a]), float(r.requirement_isolated[a])) for a in shown]
+    many = n > 1
+    columns = [
+        Column(
+            header="account",
+            cells=[r.margin_accounts[a] for a in shown] + ["total"] * many,
+            align="left",
+        ),
+        Column(header="requirement", cells=column(r.requirement_initial)),
+        Column(header="isolated", cells=column(r.requirement_isolated)),
+        Column(header="saving", cells=column(saving, numbers.money), goes=3),
+        Column(header="saved", cells=ratios + [_ratio(float(saving.sum()), isolated_sum)] * many),
+        Column(header="maintenance", cells=column(r.requirement_maintenance), goes=7),
+        Column(header="option value", cells=column(r.net_option_value, numbers.money), goes=6),
+    ]
+    if s is not None:
+        columns += [
+            Column(header="equity", cells=column(s.equity, numbers.available), goes=5),
+            # No total: the excess of one account is no cover for another.
+            Column(
+                header="excess", cells=[numbers.available(float(s.excess[a])) for a in shown] + [""] * many
+            ),
+            Column(
+                header="coverage",
+                cells=[numbers.percent(float(s.coverage[a])) for a in shown] + [""] * many,
+                goes=4,
+            ),
+            Column(header="state", cells=[s.state[a].value for a in shown] + [""] * many, align="left"),
+        ]
+    lines = [f"Margin in {r.currency}, {_heading(e)}", "", table(columns, total=many)]
+    if n > len(shown):
+        lines.append(f"({n - len(shown):,} smaller accounts not shown; --json has all)")
+    lines += ["", footer(e)]
+    return "\n".join(lines)
+
+
+def _ratio(part: float, whole: float) -> str:
+    return numbers.percent(part / whole) if whole else numbers.UNKNOWN
+
+
+def _heading(e: Evaluation) -> str:
+    moment = f"{e.market.as_of:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{e.methodology.name} {e.methodology.version} with {e.methodology.info.name}, as of {moment}"
+
+
+def footer(e: Evaluation) -> str:
+    """Source, notes and stand-ins, each in a line."""
+    lines = [f"Market: {e.market.source}."]
+    lines += [f"Note: {note}." for note in e.market.notes]
+    lines += [f"Stand-in: {line}." for line in stand_ins(e)]
+    return paragraphs(lines)
+
+
+def stand_ins(e: Evaluation) -> list[str]:
+    """What stood in for missing quotes, counted by field and rule."""
+    counted = Counter((fill.field, _general(fill.rule)) for fill in e.fills)
+    named = {(fill.field, _general(fill.rule)): fill for fill in e.fills}
+    lines = []
+    for (field, rule), count in sorted(counted.items()):
+        fill = named[field, rule]
+        if count == 1:
+            lines.append(f"no {field} of {fill.instrument}: {fill.rule}, {fill.value:.6g}")
+        else:
+            lines.append(f"no {field} of {count} instruments: {rule}")
+    return lines
+
+
+def _general(rule: str) -> str:
+    return rule.split(",")[0]
+
+
+def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
+    """One account: the number, its worst scenario, the tree, the contributions."""
+    e = result.evaluation
+    r, a = e.requirements, result.index(account)
+    name = r.margin_accounts[a]
+    members = e.book.members(a)
+    lines = [f"{name}: {_heading(e)}", ""]
+    facts = [
+        ("initial requirement", numbers.requirement(float(r.requirement_initial[a]))),
+        ("maintenance requirement", numbers.requirement(float(r.requirement_maintenance[a]))),
+        ("isolated sum", numbers.requirement(float(r.requirement_isolated[a]))),
+        ("net option value", numbers.money(float(r.net_option_value[a]))),
+    ]
+    if e.standing is not None and e.collateral is not None:
+        facts += [
+            ("collateral value", numbers.available(float(e.standing.collateral_value[a]))),
+            ("equity", numbers.available(float(e.standing.equity[a]))),
+            ("excess", numbers.available(float(e.standing.excess[a]))),
+            ("state", e.standing.state[a].value),
+        ]
+    lines.append(
+        table(
+            [
+                Column(header="", cells=[label for label, _ in facts], align="left"),
+                Column(header=r.currency, cells=[figure for _, figure in facts]),
+            ]
+        )
+    )
+    lines += [
+        "",
+        *(f"Worst for {r.units.names[u]}: {numbers.signs(r.units.scenario_worst[u])}" for u in r.units.of(a)),
+    ]
+    lines += ["", tree(result.explain(name)), ""]
+    lines.append(contributions_table(e, a))
+    if len(members) > 1:
+        lines += ["", _members_table(e, a)]
+    if scenarios:
+        lines += ["", scenario_table(result, name)]
+    lines += ["", footer(e)]
+    return "\n".join(lines)
+
+
+def contributions_table(e: Evaluation, a: int) -> str:
+    """What each position adds to the requirement, the largest first, summing to it."""
+    c, r = e.requirements.contributions, e.requirements
+    rows = np.arange(int(c.account_offsets[a]), int(c.account_offsets[a + 1]))
+    rows = rows[np.argsort(-c.contribution[rows], kind="stable")]
+    return table(
+        [
+            Column(
+                header="position",
+                cells=[c.instrument_names[int(c.instrument[k])] for k in rows] + ["sum: initial requirement"],
+                align="left",
+            ),
+            Column(
+                header="quantity",
+                cells=[numbers.quantity(format_quantity(int(c.steps[k]))) for k in rows] + [""],
+            ),
+            Column(
+                header="P&L in worst",
+                cells=[numbers.money(float(c.pnl_worst[k])) for k in rows] + [""],
+                goes=1,
+            ),
+            Column(
+                header="contribution",
+                cells=[numbers.money(float(c.contribution[k])) for k in rows]
+                + [numbers.requirement(float(r.requirement_initial[a]))],
+            ),
+        ],
+        total=True,
+    )
+
+
+def _members_table(e: Evaluation, a: int) -> str:
+    rows = np.flatnonzero(e.book.margin_account_of == a)
+    share = e.requirements.contributions.member
+    return table(
+        [
+            Column(header="member", cells=[e.book.accounts[m] for m in rows], align="left"),
+            Column(header="contribution", cells=[numbers.money(float(share[m])) for m in rows]),
+        ]
+    )
+
+
+def scenario_table(result: MarginResult, account: str) -> str:
+    """Every scenario's P&L, unit by unit; an asterisk marks the one that counts."""
+    found = result.scenarios(account)
+    parts = []
+    for u, unit in enumerate(found.units):
+        pnl = found.pnl[u]
+        parts.append(
+            table(
+                [
+                    Column(
+                        header=f"scenario of {unit}",
+                        cells=list(map(numbers.signs, found.words[u])),
+                        align="left",
+                    ),
+                    Column(
+                        header="weight", cells=[numbers.percent(float(w)) for w in found.weight[u]], goes=1
+                    ),
+                    Column(header=f"P&L {found.currency}", cells=[numbers.money(float(x)) for x in pnl]),
+                    Column(header="", cells=["*" if s == found.counted[u] else "" for s in range(len(pnl))]),
+                ]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def compare_text(comparison: Comparison) -> str:
+    """Requirement of every account under every methodology, and the components of each."""
+    first = comparison.evaluations[0]
+    accounts = list(comparison.margin_accounts)
+    many = len(accounts) > 1
+    columns = [Column(header="account", cells=accounts + ["total"] * many, align="left")]
+    for e in comparison.evaluations:
+        values = e.requirements.requirement_initial
+        cells = [numbers.requirement(float(v)) for v in values]
+        columns.append(
+            Column(header=e.methodology.name, cells=cells + [numbers.requirement(float(values.sum()))] * many)
+        )
+    moment = f"{first.market.as_of:%Y-%m-%d %H:%M:%S} UTC"
+    lines = [
+        f"Initial requirement in {first.requirements.currency}, as of {moment}",
+        "",
+        table(columns, total=many),
+    ]
+    names = list(
+        dict.fromkeys(name for e in comparison.evaluations for name in e.requirements.units.components)
+    )
+    component_columns = [
+        Column(header="sum over accounts", cells=[_words(name) for name in names], align="left")
+    ]
+    for e in comparison.evaluations:
+        parts = e.requirements.units.components
+        cells = [
+            numbers.money(float(parts[name].sum())) if name in parts else numbers.UNKNOWN for name in names
+        ]
+        component_columns.append(Column(header=e.methodology.name, cells=cells))
+    lines += ["", table(component_columns), "", footer(first)]
+    return "\n".join(lines)
+
+
+def what_if_text(answer: WhatIf) -> str:
+    """Before, after and difference of every component."""
+    rows = answer.components()
+    trades = ", ".join(f"{quantity} {name}" for name, quantity in answer.trades)
+    lines = [f"{answer.account}: what if {answer.member} adds {numbers.signs(trades)}", ""]
+    lines.append(
+        table(
+            [
+                Column(
+                    header=answer.before.requirements.currency,
+                    cells=[_words(n) for n, _, _ in rows],
+                    align="left",
+                ),
+                Column(header="before", cells=[numbers.money(b) for _, b, _ in rows]),
+                Column(header="after", cells=[numbers.money(a) for _, _, a in rows]),
+                Column(header="difference", cells=[numbers.money(a - b, signed=True) for _, b, a in rows]),
+            ]
+        )
+    )
+    for label, e in (("before", answer.before), ("after", answer.after)):
+        units = e.requirements.units
+        lines += [
+            f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}" for u in units.of(0)
+        ]
+    if answer.after.standing is not None:
+        lines.append(
+            "The premium of the trades is not in the balances; equity counts the options at their mark."
+        )
+    lines += ["", footer(answer.after)]
+    return "\n".join(lines)
+
+
+def market_text(market: Market, most: int) -> str:
+    """What a market file holds, and every row that cannot be margined with its reason."""
+    kinds = Counter(type(instrument).__name__ for instrument in market.instruments.instruments)
+    american = int(market.instruments.is_american.sum())
+    lines = [f"{market.source}, as of {format_utc(market.as_of)}", ""]
+    lines.append(
+        table(
+            [
+                Column(header="in the market", cells=[_kind(name) for name in kinds], align="left"),
+                Column(header="rows", cells=[f"{count:,}" for count in kinds.values()]),
+            ]
+        )
+    )
+    lines += ["", *(f"Index {name}: {numbers.price(price)}" for name, price in market.index.items())]
+    if american:
+        lines.append(f"American options, whose pricer is not there yet: {american:,}")
+    reasons = Counter(row.reason.value for row in market.excluded)
+    lines += [f"Left out, {reason}: {count:,}" for reason, count in sorted(reasons.items())]
+    lines += [f"  row {row.row}: {row.name}: {row.detail}" for row in market.excluded[:most]]
+    if len(market.excluded) > most:
+        lines.append(f"  and {len(market.excluded) - most:,} more (--json has all)")
+    lines += ["", paragraphs([f"Note: {note}." for note in market.notes])]
+    return "\n".join(lines)
+
+
+def methodologies_text(rows: Sequence[dict[str, str]]) -> str:
+    """The methodologies with their parameters and promises."""
+    parts = []
+    for row in rows:
+        parts.append(
+            "\n".join(
+                (
+                    f"{row['name']} {row['version']} ({row['status']})",
+                    paragraphs([f"  {row['title']}"]),
+                    paragraphs([f"  parameters: {row['parameters']}", f"  promises: {row['traits']}"]),
+                )
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _kind(name: str) -> str:
+    return {"VanillaOption": "options", "DatedFuture": "futures", "Perpetual": "perpetuals", "Spot": "spot"}[
+        name
+    ]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
