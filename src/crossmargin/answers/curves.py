@@ -67,9 +67,7 @@ def unit_curve(evaluation: Evaluation, unit: int, moves: FloatArray, days: float
     return _curve(evaluation, positions, underlying, moves, days)
 
 
-def _curve(
-    evaluation: Evaluation, positions: IntArray, underlying: str, moves: FloatArray, days: float
-) -> FloatArray:
+def _curve(evaluation: Evaluation, positions: IntArray, underlying: str, moves: FloatArray, days: float) -> FloatArray:
     inputs = _result(evaluation).book.contracts.inputs
     assert isinstance(evaluation.methodology, ScenarioGrid)
     ranges = evaluation.methodology.parameters.ranges

@@ -31,6 +31,7 @@ COLOUR_STEPS = 5
 """Shades of gain and of loss beside the neutral one."""
 MOST_ROWS = 21
 MOST_BARS = 12
+MOST_TABLE_ROWS = 200
 _VOLS = ("vol down", "vol same", "vol up")
 
 
@@ -194,15 +195,11 @@ def heat_map(data: GridPicture, key: str) -> Chart:
         subtitle += "Heavy line: where gain turns to loss."
     note = ""
     if data.extended:
-        note = (
-            "The strips outside of the grid are extended moves, of whose P&L only the stated fraction counts."
-        )
+        note = "The strips outside of the grid are extended moves, of whose P&L only the stated fraction counts."
     if len(rows) < len(data.moves):
         note += f" {len(rows)} of {len(data.moves)} price steps are drawn, the worst among them."
     described = f"{data.unit}: {data.words} gives {numbers.money(data.worst_pnl)} USD. "
-    described += (
-        f"The figures range from {numbers.money(min(all_values))} to {numbers.money(max(all_values))} USD."
-    )
+    described += f"The figures range from {numbers.money(min(all_values))} to {numbers.money(max(all_values))} USD."
     return Chart(
         kind="heat",
         title=data.finding,
@@ -268,7 +265,7 @@ def _level(index: float, move: float) -> str:
 
 def curve(data: CurvePicture, key: str) -> Chart:
     """P&L over price with volatilities unchanged: now, after some days, and what the requirement covers."""
-    width, height, left, right, top, bottom = 640.0, 420.0, 84.0, 116.0, 34.0, 52.0
+    width, height, left, right, top, bottom = 580.0, 420.0, 72.0, 92.0, 34.0, 52.0
     loss = -data.requirement if data.requirement > 0 else 0.0
     values = [0.0, loss, *data.now.tolist(), *data.later.tolist()]
     if data.worst:
@@ -286,23 +283,17 @@ def curve(data: CurvePicture, key: str) -> Chart:
         contents.append(svg.rect(left, y(0), width - right - left, y(loss) - y(0), "band"))
     y_ticks = svg.ticks(y.low, y.high, 6)
     step = y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1.0
-    axis = Money(
-        amount.divisor, amount.name, 0 if step >= amount.divisor or amount.divisor > 1 and step >= 1 else 2
-    )
+    apart = step / amount.divisor
+    decimals = next((d for d in (0, 1) if math.isclose(round(apart, d), apart)), 2)
+    axis = Money(amount.divisor, amount.name, decimals)
     for tick in y_ticks:
-        contents.append(
-            svg.line(left, y(tick), width - right, y(tick), "grid" if abs(tick) > 1e-12 else "zero")
-        )
+        contents.append(svg.line(left, y(tick), width - right, y(tick), "grid" if abs(tick) > 1e-12 else "zero"))
         contents.append(svg.text(left - 8, y(tick) + 4, axis(tick), "axis", "end"))
     x_ticks = svg.ticks(x.low, x.high, 6)
     for tick in x_ticks:
         contents.append(svg.line(x(tick), height - bottom, x(tick), height - bottom + 5, "tick"))
-        contents.append(
-            svg.text(x(tick), height - bottom + 19, numbers.move(round(tick, 6)), "axis", "middle")
-        )
-        contents.append(
-            svg.text(x(tick), height - bottom + 35, _level(data.index, tick), "axis faint", "middle")
-        )
+        contents.append(svg.text(x(tick), height - bottom + 19, numbers.move(round(tick, 6)), "axis", "middle"))
+        contents.append(svg.text(x(tick), height - bottom + 35, _level(data.index, tick), "axis faint", "middle"))
     for edge, anchor, offset in ((inner_left, "start", 5.0), (inner_right, "end", -5.0)):
         contents.append(svg.line(edge, top, edge, height - bottom, "range"))
         if anchor == "start":
@@ -311,20 +302,16 @@ def curve(data: CurvePicture, key: str) -> Chart:
     contents.append(svg.text(left - 8, top - 12, amount.name, "axis faint", "end"))
     if loss:
         contents.append(svg.line(left, y(loss), width - right, y(loss), "requirement"))
-    same = bool(
-        np.max(np.abs(data.now - data.later), initial=0.0) < 0.002 * (max(values) - min(values) or 1.0)
-    )
+    same = bool(np.max(np.abs(data.now - data.later), initial=0.0) < 0.002 * (max(values) - min(values) or 1.0))
     if not same:
-        contents.append(
-            svg.path([(x(m), y(v)) for m, v in zip(data.moves, data.later, strict=True)], "later")
-        )
+        contents.append(svg.path([(x(m), y(v)) for m, v in zip(data.moves, data.later, strict=True)], "later"))
     contents.append(svg.path([(x(m), y(v)) for m, v in zip(data.moves, data.now, strict=True)], "now"))
     days = f"after {data.days:g} day{'' if data.days == 1 else 's'}"
     labels = [(y(float(data.now[-1])), f"now and {days}" if same else "now", "direct now-text")]
     if not same:
         labels.append((y(float(data.later[-1])), days, "direct later-text"))
     if loss:
-        labels.append((y(loss), "requirement", "direct"))
+        labels.append((y(loss), "its share" if data.common else "requirement", "direct"))
         labels.append((y(loss) + 15, numbers.MINUS + amount(data.requirement), "direct"))
     places = svg.spread([place for place, _, _ in labels], 15, top + 4, height - bottom)
     for at, (_, words, class_) in zip(places, labels, strict=True):
@@ -346,7 +333,8 @@ def curve(data: CurvePicture, key: str) -> Chart:
         )
     subtitle = f"P&L of {data.unit} over its price, volatility unchanged, {amount.name}; now and {days}."
     if loss:
-        subtitle += " Shaded: what the requirement covers."
+        covers = "the unit's share of the requirement" if data.common else "the requirement"
+        subtitle += f" Shaded: what {covers} covers."
     described = (
         f"P&L of {data.unit} now: {numbers.money(data.at_range[0])} USD at {numbers.move(-data.price_range)} and "
         f"{numbers.money(data.at_range[1])} USD at {numbers.move(data.price_range)}."
@@ -364,53 +352,58 @@ def curve(data: CurvePicture, key: str) -> Chart:
     )
 
 
-_LABEL_ROOM, _VALUE_ROOM, _BAR_WIDTH = 218.0, 128.0, 640.0
-_BAR_ROW = 27.0
+_BAR_WIDTH = 460.0
+_BAR_ROW = 38.0
+
+
+def _bar_words(y: float, label: str, value: str, share: str, weight: str = "", colour: int | None = None) -> Markup:
+    """The line above a bar: what it is on the left, how much on the right. It fits a phone."""
+    class_ = f"label {weight}".strip()
+    return join(
+        svg.rect(1, y + 4, 9, 9, f"swatch u{colour}") if colour is not None else None,
+        svg.text(0 if colour is None else 17, y + 13, svg.clipped(label, 36), class_),
+        svg.text(_BAR_WIDTH - 58, y + 13, value, class_, "end"),
+        svg.text(_BAR_WIDTH, y + 13, share, "label faint", "end"),
+    )
 
 
 def waterfall(data: WaterfallPicture, key: str) -> Chart:
     """From the isolated sum down to the requirement."""
-    left, right = _LABEL_ROOM, _BAR_WIDTH - _VALUE_ROOM
-    bars: list[tuple[str, float, float, str, str]] = [("isolated sum", 0.0, data.isolated, "total", "strong")]
+    rows_drawn: list[tuple[str, float, float, str]] = [("isolated sum", 0.0, data.isolated, "total")]
     level = data.isolated
     for step in data.steps:
         after = level + step.change
-        bars.append((step.label, level, after, "less" if step.change <= 0 else "more", ""))
+        rows_drawn.append((step.label, level, after, "less" if step.change <= 0 else "more"))
         level = after
-    bars.append(("requirement", 0.0, data.requirement, "ours", "strong"))
+    rows_drawn.append(("requirement", 0.0, data.requirement, "ours"))
     amount = Money.of([data.isolated])
-    x = svg.Scale(
-        min(0.0, *(min(a, b) for _, a, b, _, _ in bars)),
-        max(1e-9, *(max(a, b) for _, a, b, _, _ in bars)),
-        left,
-        right,
-    )
+    ends = [end for _, start, stop, _ in rows_drawn for end in (start, stop)]
+    x = svg.Scale(min(0.0, *ends), max(1e-9, *ends), 1, _BAR_WIDTH - 1)
     contents: list[Markup] = []
-    y = 6.0
-    for k, (name, start, stop, class_, weight) in enumerate(bars):
-        last = k == len(bars) - 1
+    y = 2.0
+    for k, (name, start, stop, class_) in enumerate(rows_drawn):
+        last = k == len(rows_drawn) - 1
+        whole = k == 0 or last
         if last:
-            contents.append(svg.line(0, y, _BAR_WIDTH, y, "rule strong-rule"))
-            y += 4
-        contents.append(svg.text(left - 10, y + 17, svg.clipped(name, 30), f"label {weight}".strip(), "end"))
+            contents.append(svg.line(0, y - 1, _BAR_WIDTH, y - 1, "rule strong-rule"))
+            y += 3
+        share = (stop if whole else stop - start) / data.isolated if data.isolated > 0 else math.nan
         contents.append(
-            svg.rect(
-                x(start), y + 4, max(abs(x(stop) - x(start)), 1.0) * (1 if stop >= start else -1), 18, class_
+            _bar_words(
+                y,
+                name,
+                amount(stop) if whole else amount(stop - start, signed=True),
+                numbers.percent(share, signed=not whole),
+                "strong" if whole else "",
             )
         )
-        whole = k == 0 or last
-        shown = amount(stop) if whole else amount(stop - start, signed=True)
-        contents.append(svg.text(_BAR_WIDTH - 52, y + 17, shown, f"label {weight}".strip(), "end"))
-        share = (stop if whole else stop - start) / data.isolated if data.isolated else math.nan
-        contents.append(
-            svg.text(_BAR_WIDTH - 2, y + 17, numbers.percent(share, signed=not whole), "label faint", "end")
-        )
+        wide = max(abs(x(stop) - x(start)), 1.0)
+        contents.append(svg.rect(x(start), y + 18, wide if stop >= start else -wide, 13, class_))
         if not last:
-            gap = 4 if k == len(bars) - 2 else 0
-            contents.append(svg.line(x(stop), y + 22, x(stop), y + _BAR_ROW + 4 + gap, "connector"))
+            to_next = y + _BAR_ROW + 18 + (3 if k == len(rows_drawn) - 2 else 0)
+            contents.append(svg.line(x(stop), y + 31, x(stop), to_next, "connector"))
         y += _BAR_ROW
-    contents.append(svg.line(x(0), 4, x(0), y, "zero"))
-    height = y + 4
+    height = y
     described = (
         f"From {numbers.money(data.isolated)} USD isolated to {numbers.money(data.requirement)} USD: "
         + "; ".join(f"{step.label} {numbers.money(step.change, signed=True)}" for step in data.steps)
@@ -424,8 +417,11 @@ def waterfall(data: WaterfallPicture, key: str) -> Chart:
             numbers.money(step.contribution),
             numbers.money(step.change),
         )
-        for step in data.all_steps
+        for step in data.all_steps[:MOST_TABLE_ROWS]
     ]
+    if further := data.all_steps[MOST_TABLE_ROWS:]:
+        sums = [math.fsum(getattr(step, name) for step in further) for name in ("isolated", "contribution", "change")]
+        rows.append((f"other ({len(further)} positions)", *(numbers.money(value) for value in sums)))
     total = ("requirement", "", "", numbers.requirement(data.requirement))
     subtitle = f"From what every position needs alone to what they need together, {amount.name}."
     note = "A step is the position's contribution minus what it needs alone."
@@ -450,28 +446,22 @@ def bars(data: ContributionPicture, key: str, colours: dict[str, int] | None = N
         shown.append((f"other ({len(rest)} positions)", "", math.fsum(rest)))
     values = [value for _, _, value in shown]
     amount = Money.of([*values, data.requirement])
-    left, right = _LABEL_ROOM, _BAR_WIDTH - _VALUE_ROOM
-    x = svg.Scale(min(0.0, *values), max(1e-9, *values), left, right)
+    x = svg.Scale(min(0.0, *values), max(1e-9, *values), 1, _BAR_WIDTH - 1)
     contents: list[Markup] = []
-    y = 6.0
+    y = 2.0
+
+    def share(value: float) -> str:
+        return numbers.percent(value / data.requirement if data.requirement > 0 else None, decimals=0)
+
     for label, unit, value in shown:
-        contents.append(svg.text(left - 10, y + 17, svg.clipped(label, 27), "label", "end"))
-        if colours and unit:
-            contents.append(svg.rect(left - 214, y + 8, 9, 9, f"swatch u{colours.get(unit, 0)}"))
-        contents.append(svg.rect(x(0), y + 4, x(value) - x(0), 18, "more" if value > 0 else "less"))
-        contents.append(svg.text(_BAR_WIDTH - 52, y + 17, amount(value), "label", "end"))
-        share = value / data.requirement if data.requirement > 0 else math.nan
-        contents.append(
-            svg.text(_BAR_WIDTH - 2, y + 17, numbers.percent(share, decimals=0), "label faint", "end")
-        )
+        colour = colours.get(unit, 0) if colours and unit else None
+        contents.append(_bar_words(y, label, amount(value), share(value), colour=colour))
+        contents.append(svg.rect(x(0), y + 18, x(value) - x(0), 13, "more" if value > 0 else "less"))
+        contents.append(svg.line(x(0), y + 17, x(0), y + 32, "zero"))
         y += _BAR_ROW
-    contents.append(svg.line(x(0), 4, x(0), y, "zero"))
-    contents.append(svg.line(0, y, _BAR_WIDTH, y, "rule strong-rule"))
-    contents.append(svg.text(left - 10, y + 19, "sum = requirement", "label strong", "end"))
-    contents.append(svg.text(_BAR_WIDTH - 52, y + 19, amount(data.requirement), "label strong", "end"))
-    contents.append(
-        svg.text(_BAR_WIDTH - 2, y + 19, "100%" if data.requirement > 0 else "", "label faint", "end")
-    )
+    contents.append(svg.line(0, y - 1, _BAR_WIDTH, y - 1, "rule strong-rule"))
+    all_of_it = share(data.requirement)
+    contents.append(_bar_words(y + 3, "sum = requirement", amount(data.requirement), all_of_it, "strong"))
     described = (
         f"Contributions to {numbers.money(data.requirement)} USD: "
         + "; ".join(f"{label} {numbers.money(value)}" for label, _, value in shown)
@@ -485,15 +475,20 @@ def bars(data: ContributionPicture, key: str, colours: dict[str, int] | None = N
             numbers.money(item.contribution),
             numbers.percent(item.contribution / data.requirement if data.requirement > 0 else None),
         )
-        for item in data.items
+        for item in data.items[:MOST_TABLE_ROWS]
     ]
-    all_of_it = "100%" if data.requirement > 0 else numbers.UNKNOWN
+    if further := data.items[MOST_TABLE_ROWS:]:
+        left = math.fsum(item.contribution for item in further)
+        of_all = numbers.percent(left / data.requirement if data.requirement > 0 else None)
+        lost = math.fsum(item.pnl_worst for item in further)
+        name = f"other ({len(further)} positions)"
+        rows.append((name, "", numbers.money(lost), numbers.money(left), of_all))
     total = ("sum", "", "", numbers.requirement(data.requirement), all_of_it)
     return Chart(
         kind="bars",
         title=data.finding,
         subtitle=f"Share of each position in the requirement, {amount.name}. To the left: what lowers it.",
-        picture=svg.picture(key, _BAR_WIDTH, y + 30, data.finding, described, contents),
+        picture=svg.picture(key, _BAR_WIDTH, y + 20, data.finding, described, contents),
         table=table(
             ("position", "risk unit", "P&L in the worst scenario", "contribution", "share"),
             rows,
@@ -508,12 +503,8 @@ def figure(chart: Chart, source: str) -> Markup:
     """A chart with its title, its subtitle, its source and date, and its table one click away."""
     return element(
         "figure",
-        element(
-            "figcaption", element("h4", chart.title), element("p", chart.subtitle, class_="sub"), class_="cap"
-        ),
-        element(
-            "div", chart.picture, class_="scroll picture", tabindex="0", role="group", aria_label="chart"
-        ),
+        element("figcaption", element("h4", chart.title), element("p", chart.subtitle, class_="sub"), class_="cap"),
+        element("div", chart.picture, class_="scroll picture", tabindex="0", role="group", aria_label="chart"),
         element("p", join(f"{chart.note} " if chart.note else "", source), class_="source"),
         element("details", element("summary", "Table"), chart.table, class_="data"),
         class_=f"chart {chart.kind}",

@@ -30,7 +30,7 @@ CURVE_REACH = 1.5
 """The curve is drawn to this multiple of the grid's price range on both sides."""
 CURVE_POINTS = 121
 _SMALL = 0.05
-_MOST = 0.8
+"""Price "hardly matters" where it alone moves less than this fraction of the requirement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +88,11 @@ class GridPicture:
         """
         if self.worst_pnl >= 0:
             if self.common:
-                return (
-                    "It gains in the account's worst common scenario"
-                    if self.worst_pnl
-                    else "Nothing to lose here"
-                )
+                return "It gains in the account's worst common scenario" if self.worst_pnl else "Nothing to lose here"
             return "No scenario loses"
         if len(self.worst) == 1:
             tail = self.extended[self.worst[0]]
-            return (
-                f"The tail decides: {numbers.move(tail.move)}, of which {numbers.percent(tail.weight)} counts"
-            )
+            return f"The tail decides: {numbers.move(tail.move)}, of which {numbers.percent(tail.weight)} counts"
         time, row, column = self.worst
         move, vol = float(self.moves[row]), ("vol down", "", "vol up")[column]
         price = f"A {'fall' if move < 0 else 'rise'} of {numbers.move(abs(move)).lstrip('+')}"
@@ -133,6 +127,7 @@ class CurvePicture:
     index: float
     at_range: tuple[float, float]
     rows: tuple[tuple[float, float, float], ...]
+    common: bool
     worst: tuple[float, float, str] | None
     """Move, P&L and words of the scenario that counts, where it lies inside of the grid."""
 
@@ -141,18 +136,19 @@ class CurvePicture:
         """What the two ends of the grid's range do, volatility unchanged."""
         down, up = self.at_range
         reach = numbers.move(self.price_range).lstrip("+")
-        fall = f"{numbers.MINUS}{reach}"
+        decimals = 0 if max(abs(down), abs(up)) >= 100 else 2
         inside = np.abs(self.now[np.abs(self.moves) <= self.price_range + 1e-12])
         most = float(inside.max(initial=0.0))
-        if most <= _SMALL * max(self.requirement, 0.0) or most < 0.005:
-            return f"Price alone hardly matters: at most {_whole(most)} either way inside ±{reach}"
+        if most <= _SMALL * self.requirement or most < 0.005:
+            shown = numbers.money(most, decimals=decimals)
+            return f"Price alone hardly matters: at most {shown} either way inside ±{reach}"
+        at_down = f"{numbers.money(down, decimals=decimals, signed=True)} at {numbers.MINUS}{reach}"
+        at_up = f"{numbers.money(up, decimals=decimals, signed=True)} at +{reach}"
         if down < 0 and up < 0:
-            return f"It loses both ways: {_whole(down)} at {fall}, {_whole(up)} at +{reach}"
+            return f"It loses both ways: {at_down}, {at_up}"
         if down >= 0 and up >= 0:
-            return f"It gains both ways: {_whole(down)} at {fall}, {_whole(up)} at +{reach}"
-        if down < 0:
-            return f"A fall hurts: {_whole(down)} at {fall}, {_whole(up, signed=True)} at +{reach}"
-        return f"A rise hurts: {_whole(up)} at +{reach}, {_whole(down, signed=True)} at {fall}"
+            return f"It gains both ways: {at_down}, {at_up}"
+        return f"A fall hurts: {at_down}, {at_up}" if down < 0 else f"A rise hurts: {at_up}, {at_down}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,9 +248,7 @@ def grid_pictures(evaluation: Evaluation, account: int) -> tuple[GridPicture, ..
         else:
             at = int(np.flatnonzero(core).searchsorted(counted))
             worst = (int(place[0][at]), int(place[1][at]), int(place[2][at]))
-        row = int(
-            np.flatnonzero(contracts.inputs.instruments.underlying == result.book.unit_underlying[u])[0]
-        )
+        row = int(np.flatnonzero(contracts.inputs.instruments.underlying == result.book.unit_underlying[u])[0])
         pictures.append(
             GridPicture(
                 account=requirements.margin_accounts[account],
@@ -317,6 +311,7 @@ def curve_picture(evaluation: Evaluation, account: int, unit: int, grid: GridPic
         index=grid.index,
         at_range=(float(ends[0]), float(ends[1])),
         rows=tuple(zip(coarse.tolist(), rows[0], rows[1], strict=True)),
+        common=grid.common,
         worst=worst,
     )
 
@@ -446,6 +441,15 @@ def is_common(evaluation: Evaluation) -> bool:
     )
 
 
+def unit_underlyings(evaluation: Evaluation) -> tuple[str, ...]:
+    """Underlying of every risk unit; the unit's own name for a methodology that does not say."""
+    result = evaluation.requirements.breakdown
+    if not isinstance(result, GridResult):
+        return evaluation.requirements.units.names
+    underlyings = result.book.contracts.inputs.instruments.underlyings
+    return tuple(underlyings[k] for k in result.book.unit_underlying.tolist())
+
+
 def held_instruments(evaluation: Evaluation) -> InstrumentTable:
     """Terms of everything held, row by row as the contributions index it."""
     market = evaluation.market
@@ -464,8 +468,3 @@ def _after(years: float) -> str:
         return "now"
     days = round(years * DAYS_PER_YEAR, 6)
     return f"after {days:g} day{'' if days == 1 else 's'}"
-
-
-def _whole(value: float, *, signed: bool = False) -> str:
-    """An amount in a sentence: whole dollars from 100 up."""
-    return numbers.money(value, decimals=0 if abs(value) >= 100 else 2, signed=signed)

@@ -25,6 +25,7 @@ from crossmargin.reports.findings import (
     curve_picture,
     grid_pictures,
     is_common,
+    unit_underlyings,
     waterfall_picture,
 )
 from crossmargin.reports.markup import Content, Markup, element, join
@@ -33,6 +34,8 @@ from crossmargin.standing.standing import State
 MOST_ACCOUNTS_IN_TABLE = 200
 MOST_ACCOUNTS_IN_DETAIL = 12
 MOST_UNITS_DRAWN = 6
+MOST_UNITS_IN_TABLE = 50
+MOST_PARTS = 200
 MOST_NOTES = 100
 _MOST_CATEGORIES = 6
 
@@ -132,12 +135,8 @@ def _header(evaluation: Evaluation, title: str, chosen: int | None) -> Markup:
     provenance = evaluation.provenance
     n_accounts = len(requirements.margin_accounts)
     if chosen is None:
-        need = sum(
-            (numbers.requirement_cents(v) for v in requirements.requirement_initial.tolist()), Decimal(0)
-        )
-        alone = sum(
-            (numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0)
-        )
+        need = sum((numbers.requirement_cents(v) for v in requirements.requirement_initial.tolist()), Decimal(0))
+        alone = sum((numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0))
         what = f"initial requirement of {_count(n_accounts, 'account')}, {requirements.currency}"
     else:
         need = numbers.requirement_cents(float(requirements.requirement_initial[chosen]))
@@ -280,9 +279,7 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
             ]
         rows.append(row)
     need = sum((numbers.requirement_cents(v) for v in requirements.requirement_initial.tolist()), Decimal(0))
-    alone = sum(
-        (numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0)
-    )
+    alone = sum((numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0))
     total: list[str | Markup] = [
         f"total, {_count(len(order), 'account')}",
         numbers.money(need),
@@ -311,8 +308,8 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
         element("h2", "Account" if single else "Accounts"),
         element(
             "p",
-            f"Requirement, then what it would have been, in {currency}. Requirements are rounded up to the cent, what is "
-            "available down.",
+            f"Requirement, then what it would have been, in {currency}. Requirements are rounded up to the cent, "
+            "what is available down.",
             class_="sub",
         ),
         charts.table(head, rows, words=(0, 9), total=() if single else total),
@@ -360,11 +357,11 @@ def _account(evaluation: Evaluation, index: int) -> Markup:
             class_="account",
             id=f"account-{index}",
         )
-    source = f"Source: {evaluation.market.source}, {_moment(evaluation)}; parameters {evaluation.methodology.info.name}."
+    source = (
+        f"Source: {evaluation.market.source}, {_moment(evaluation)}; parameters {evaluation.methodology.info.name}."
+    )
     colours = _categories(evaluation)
-    drawn = sorted(units, key=lambda u: (-float(requirements.units.requirement_initial[u]), u))[
-        :MOST_UNITS_DRAWN
-    ]
+    drawn = _largest_units(evaluation, index)[:MOST_UNITS_DRAWN]
     grids = grid_pictures(evaluation, index)
     pictures: list[Markup] = []
     for u in drawn:
@@ -378,22 +375,29 @@ def _account(evaluation: Evaluation, index: int) -> Markup:
         ]
         pictures.append(
             join(
-                element("h3", _swatch(colours, grid.unit), f"Risk unit {grid.unit}")
-                if len(units) > 1
-                else None,
-                element("div", pair, class_="pair"),
+                element("h3", _swatch(colours, grid.unit), f"Risk unit {grid.unit}") if len(units) > 1 else None,
+                element("div", pair, class_="pair" if len(grid.times) == 1 else "pair even"),
             )
         )
     if grids and len(units) > len(drawn):
         rest = len(units) - len(drawn)
         pictures.append(element("p", f"{_count(rest, 'smaller risk unit')} not drawn.", class_="source"))
-    made_of = [
-        charts.figure(charts.waterfall(waterfall_picture(evaluation, index), f"a{index}w"), source),
-        charts.figure(
-            charts.bars(contributions, f"a{index}b", colours if len(units) > 1 else None),
-            source,
-        ),
-    ]
+    made_of: Content = element(
+        "p", "One position: nothing offsets it, and it is all of the requirement.", class_="lead"
+    )
+    # The baseline is one of the grid family: another method has no waterfall until it has a baseline of its own.
+    steps = waterfall_picture(evaluation, index) if grids else None
+    if len(contributions.items) > 1 or (steps is not None and len(steps.all_steps) > 1):
+        by_position = charts.bars(contributions, f"a{index}b", colours if len(units) > 1 else None)
+        made_of = join(
+            element("h3", "What offset what, and who eats the margin"),
+            element(
+                "div",
+                charts.figure(charts.waterfall(steps, f"a{index}w"), source) if steps is not None else None,
+                charts.figure(by_position, source),
+                class_="pair even",
+            ),
+        )
     return element(
         "section",
         heading,
@@ -401,14 +405,19 @@ def _account(evaluation: Evaluation, index: int) -> Markup:
         _what_makes_it(contributions),
         _units_table(evaluation, index, colours),
         pictures,
-        element("h3", "What offset what, and who eats the margin") if len(contributions.items) > 1 else None,
-        element("div", made_of, class_="pair even"),
+        made_of,
         _members(evaluation, index),
         _explanation(evaluation, index),
         element("p", element("a", "Back to all accounts", href="#accounts"), class_="source back"),
         class_="account",
         id=f"account-{index}",
     )
+
+
+def _largest_units(evaluation: Evaluation, index: int) -> list[int]:
+    """Risk units of an account, largest requirement first."""
+    units = evaluation.requirements.units
+    return sorted(units.of(index), key=lambda u: (-float(units.requirement_initial[u]), u))
 
 
 def _account_facts(evaluation: Evaluation, index: int) -> Markup:
@@ -433,8 +442,12 @@ def _account_facts(evaluation: Evaluation, index: int) -> Markup:
         element(
             "div",
             element("p", f"initial requirement, {requirements.currency}", class_="what"),
-            element("p", cells[0], class_="number"),
-            element("p", _badge(stands.state[index]), class_="state") if stands is not None else None,
+            element(
+                "p",
+                element("span", cells[0], class_="number"),
+                _badge(stands.state[index]) if stands is not None else None,
+                class_="with-state",
+            ),
         ),
         element(
             "dl",
@@ -453,15 +466,19 @@ def _worst_words(evaluation: Evaluation, index: int) -> str:
     if not drawn:
         return ""
     common = is_common(evaluation) and len(drawn) > 1
-    ranked = sorted(drawn, key=lambda u: (-float(units.requirement_initial[u]), u))
+    ranked = [u for u in _largest_units(evaluation, index) if units.scenario_worst[u]]
     said = []
     for u in ranked[: MOST_UNITS_DRAWN if common else 3]:
         pnl = math.fsum(held.pnl_worst[first:last][held.unit[first:last] == u].tolist())
-        unit = f"{units.names[u]}: " if len(drawn) > 1 else ""
-        said.append(f"{unit}{numbers.signs(units.scenario_worst[u])}, {numbers.money(pnl, signed=True)}")
+        words = numbers.signs(units.scenario_worst[u])
+        # A scenario begins with its underlying; a side of a gross account has to be said.
+        unit = f"{units.names[u]}: " if len(drawn) > 1 and not words.startswith(f"{units.names[u]} ") else ""
+        said.append(f"{unit}{words}, {numbers.money(pnl, signed=True)}")
     more = len(drawn) - len(said)
     words = "; ".join(said) + (f"; and {_count(more, 'smaller risk unit')}" if more else "")
-    return f"{'Worst common scenario' if common else 'Worst scenario'}{'s' if len(said) > 1 and not common else ''}: {words}."
+    if common:
+        return f"Worst common scenario: {words}."
+    return f"Worst scenario{'s' if len(said) > 1 else ''}: {words}."
 
 
 def _what_makes_it(picture: ContributionPicture) -> Markup | None:
@@ -487,9 +504,7 @@ def _what_makes_it(picture: ContributionPicture) -> Markup | None:
 
     return element(
         "div",
-        box(
-            "What makes it", [(i.label, i.contribution) for i in adding], "Nothing: no position needs margin."
-        ),
+        box("What makes it", [(i.label, i.contribution) for i in adding], "Nothing: no position needs margin."),
         box(
             "What lowers it",
             [(i.label, i.contribution) for i in lowering],
@@ -508,7 +523,9 @@ def _what_makes_it(picture: ContributionPicture) -> Markup | None:
 def _units_table(evaluation: Evaluation, index: int, colours: dict[str, int]) -> Markup:
     units = evaluation.requirements.units
     rows: list[list[str | Markup]] = []
-    for u in units.of(index):
+    n_units = len(units.of(index))
+    drawn = _largest_units(evaluation, index)[:MOST_UNITS_IN_TABLE]
+    for u in sorted(drawn):
         row: list[str | Markup] = [join(_swatch(colours, units.names[u]), units.names[u])]
         row += [numbers.money(float(values[u])) for values in units.components.values()]
         row += _saving_cells(float(units.requirement_initial[u]), float(units.requirement_isolated[u]))
@@ -517,10 +534,19 @@ def _units_table(evaluation: Evaluation, index: int, colours: dict[str, int]) ->
     head = ["risk unit", *(name.replace("_", " ") for name in units.components)]
     head += ["requirement", "isolated", "saving", "%", "net option value", "worst scenario"]
     gross = bool(evaluation.margined.gross[index])
+    common = is_common(evaluation) and len(rows) > 1
     return join(
         element("div", charts.table(head, rows, words=(0, len(head) - 1)), class_="units"),
-        element("p", "A gross account: its long and its short side never net.", class_="source")
-        if gross
+        element("p", "A gross account: its long and its short side never net.", class_="source") if gross else None,
+        element("p", f"{_count(n_units - len(drawn), 'smaller risk unit')} not listed.", class_="source")
+        if n_units > len(drawn)
+        else None,
+        element(
+            "p",
+            "One scenario for all units: a unit's requirement is its share of the account's, negative where it gains.",
+            class_="source",
+        )
+        if common
         else None,
     )
 
@@ -540,9 +566,7 @@ def _members(evaluation: Evaluation, index: int) -> Markup | None:
     return element(
         "div",
         element("h3", "Members"),
-        element(
-            "p", "Share of each linked account in the requirement; a hedge has a negative one.", class_="sub"
-        ),
+        element("p", "Share of each linked account in the requirement; a hedge has a negative one.", class_="sub"),
         charts.table(("member", "contribution"), rows, total=total),
     )
 
@@ -554,8 +578,8 @@ def _explanation(evaluation: Evaluation, index: int) -> Markup:
         element("h3", "The calculation"),
         element(
             "p",
-            "Every figure and the rule by which its parts make it, as calculated; the requirement itself is then rounded "
-            "up to the cent.",
+            "Every figure and the rule by which its parts make it, as calculated; the requirement itself is then "
+            "rounded up to the cent.",
             class_="sub",
         ),
         element("div", _node(tree, 0), class_="tree"),
@@ -573,10 +597,13 @@ def _node(node: Explanation, depth: int) -> Markup:
     row = [said, element("span", value, class_="num")]
     if not node.parts:
         return element("div", row, class_="leaf", title=node.source or None)
+    shown = node.parts[:MOST_PARTS]
+    more = len(node.parts) - len(shown)
     return element(
         "details",
         element("summary", row, title=node.source or None),
-        [_node(part, depth + 1) for part in node.parts],
+        [_node(part, depth + 1) for part in shown],
+        element("div", f"{_count(more, 'further part')}, not listed here", class_="leaf rule") if more else None,
         open=depth < 2,
     )
 
@@ -607,8 +634,8 @@ def _notes(evaluation: Evaluation) -> Markup:
         parts.append(
             element(
                 "p",
-                f"{_count(len(market.excluded), 'row')} of the source {'is' if len(market.excluded) == 1 else 'are'} not in "
-                "the market (expired, unsupported or unreadable).",
+                f"{_count(len(market.excluded), 'row')} of the source {'is' if len(market.excluded) == 1 else 'are'} "
+                "not in the market (expired, unsupported or unreadable).",
             )
         )
     return element("section", element("h2", "Notes and stand-ins"), parts, id="notes")
@@ -644,15 +671,15 @@ def _limits(limits: Sequence[str]) -> Markup | None:
 
 
 def _categories(evaluation: Evaluation) -> dict[str, int]:
-    """Colour of each risk unit: that of its underlying among those of the parameter set, so that it is the same on
-    every page; 0 is "other"."""
+    """Colour of each risk unit by name: that of its underlying; 0 is "other".
+
+    An underlying's place among those of the parameter set makes it the same on every page.
+    """
     stated = evaluation.methodology.info.document.get("underlyings")
     underlyings = sorted(stated) if isinstance(stated, dict) else sorted(evaluation.market.index)
     colour = {name: k + 1 for k, name in enumerate(underlyings[:_MOST_CATEGORIES])}
-    return {
-        name: colour.get(name.removesuffix(" (long)").removesuffix(" (short)"), 0)
-        for name in dict.fromkeys(evaluation.requirements.units.names)
-    }
+    names = zip(evaluation.requirements.units.names, unit_underlyings(evaluation), strict=True)
+    return {unit: colour.get(underlying, 0) for unit, underlying in names}
 
 
 def _swatch(colours: dict[str, int], unit: str) -> Markup:

@@ -48,7 +48,7 @@ def coordinate(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def rect(x: float, y: float, width: float, height: float, class_: str, radius: float = 0) -> Markup:
+def rect(x: float, y: float, width: float, height: float, class_: str) -> Markup:
     """A rectangle; a negative width reaches to the left."""
     if width < 0:
         x, width = x + width, -width
@@ -58,16 +58,13 @@ def rect(x: float, y: float, width: float, height: float, class_: str, radius: f
         y=coordinate(y),
         width=coordinate(width),
         height=coordinate(height),
-        rx=coordinate(radius) if radius else None,
         class_=class_,
     )
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     """A straight line."""
-    return element(
-        "line", x1=coordinate(x1), y1=coordinate(y1), x2=coordinate(x2), y2=coordinate(y2), class_=class_
-    )
+    return element("line", x1=coordinate(x1), y1=coordinate(y1), x2=coordinate(x2), y2=coordinate(y2), class_=class_)
 
 
 def circle(x: float, y: float, radius: float, class_: str) -> Markup:
@@ -83,9 +80,7 @@ def path(points: Iterable[tuple[float, float]], class_: str) -> Markup:
 
 def edges(segments: Iterable[tuple[float, float, float, float]], class_: str) -> Markup:
     """Many straight pieces as one path."""
-    steps = "".join(
-        f"M{coordinate(a)} {coordinate(b)}L{coordinate(c)} {coordinate(d)}" for a, b, c, d in segments
-    )
+    steps = "".join(f"M{coordinate(a)} {coordinate(b)}L{coordinate(c)} {coordinate(d)}" for a, b, c, d in segments)
     return element("path", d=steps, class_=class_)
 
 
@@ -126,9 +121,7 @@ def spread(wanted: Sequence[float], apart: float, low: float, high: float) -> li
     return placed
 
 
-def picture(
-    key: str, width: float, height: float, title: str, description: str, *contents: Content
-) -> Markup:
+def picture(key: str, width: float, height: float, title: str, description: str, *contents: Content) -> Markup:
     """The `svg` element with its text alternative; `key` is unique on the page."""
     return element(
         "svg",

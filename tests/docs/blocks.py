@@ -1,0 +1,85 @@
+"""The code blocks of README and docs: where they stand, how they run, what they printed.
+
+A `python` block runs as it is, those of a page one after the other in one namespace. A `console` block holds commands
+(`$ crossmargin ...`) and the output of each. Both run in a folder with copies of the sample files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crossmargin.cli.main import main
+from crossmargin.sample import sample_paths
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+_FENCE = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WIDTH = "100"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block; `start` and `end` are offsets of its body in the page."""
+
+    language: str
+    body: str
+    start: int
+    end: int
+
+
+def blocks(text: str) -> list[Block]:
+    """All runnable blocks of a page, in order."""
+    return [Block(m.group(1), m.group(2), m.start(2), m.end(2)) for m in _FENCE.finditer(text)]
+
+
+def lay_out(folder: Path) -> None:
+    """Put the files that pages speak of into `folder`."""
+    paths = sample_paths()
+    shutil.copyfile(paths.positions, folder / "positions.csv")
+    shutil.copyfile(paths.market, folder / "market.csv")
+    shutil.copyfile(paths.balances, folder / "balances.csv")
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Any:
+    """Run in `folder`, at the width of the docs."""
+    before, columns = Path.cwd(), os.environ.get("COLUMNS")
+    os.chdir(folder)
+    os.environ["COLUMNS"] = WIDTH
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        os.environ.pop("COLUMNS")
+        if columns is not None:
+            os.environ["COLUMNS"] = columns
+
+
+def run_command(line: str) -> str:
+    """What a `crossmargin` command prints, standard output and standard error together."""
+    words = shlex.split(line)
+    assert words[0] == "crossmargin", line
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            main(words[1:])
+        except SystemExit as stop:
+            assert stop.code in (0, 1, 2), stop.code
+    return printed.getvalue()
+
+
+def run_console(body: str) -> str:
+    """The console block with the output that its commands have now."""
+    parts = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            parts.append(line + "\n" + run_command(line[2:]))
+    return "".join(part if part.endswith("\n") else part + "\n" for part in parts)
