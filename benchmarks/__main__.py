@@ -22,9 +22,7 @@ def main() -> int:
     """Import the modules that exist, measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", default="", metavar="PREFIX", help="figures whose name begins with PREFIX")
-    parser.add_argument(
-        "--list", action="store_true", help="name the figures and their budgets, measure nothing"
-    )
+    parser.add_argument("--list", action="store_true", help="name the figures and their budgets, measure nothing")
     arguments = parser.parse_args()
     for module in MODULES:
         if importlib.util.find_spec(module) is None:

@@ -39,9 +39,7 @@ def chebyshev_coefficients(centre: float, pole: float) -> list[mpf]:
     for angle in angles:
         u = mpf(centre) * (1 + cos(angle)) / (1 - cos(angle))
         values.append((u + mpf(pole)) * mills_ratio(u))
-    coefficients = [
-        2 * sum(v * cos(m * a) for v, a in zip(values, angles, strict=True)) / NODES for m in range(NODES)
-    ]
+    coefficients = [2 * sum(v * cos(m * a) for v, a in zip(values, angles, strict=True)) / NODES for m in range(NODES)]
     coefficients[0] /= 2
     return coefficients
 
@@ -89,9 +87,7 @@ def main() -> None:
             for pole in (0.75, 1.0, 1.5, 2.0, 3.0):
                 for degree in (21, 22, 23):
                     error = largest_relative_error(fit(centre, pole, degree), centre, pole)
-                    print(
-                        f"centre {centre} pole {pole} degree {degree}: relative error {error:.2e}", flush=True
-                    )
+                    print(f"centre {centre} pole {pole} degree {degree}: relative error {error:.2e}", flush=True)
         return
     coefficients = fit()
     print("_MILLS_COEFFICIENTS = (")

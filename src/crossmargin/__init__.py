@@ -19,9 +19,11 @@ from crossmargin._version import __version__
 
 if TYPE_CHECKING:
     from crossmargin.api import compare, explain, margin, read_market, read_positions, what_if
+    from crossmargin.basics.errors import CrossmarginError
     from crossmargin.market.policy import MissingPolicy
 
 __all__ = [
+    "CrossmarginError",
     "MissingPolicy",
     "__version__",
     "compare",
@@ -34,6 +36,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "CrossmarginError":
+        from crossmargin.basics.errors import CrossmarginError
+
+        return CrossmarginError
     if name == "MissingPolicy":
         from crossmargin.market.policy import MissingPolicy
 

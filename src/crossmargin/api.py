@@ -27,9 +27,7 @@ __all__ = ["compare", "explain", "margin", "read_market", "read_positions", "wha
 DEFAULT_METHODOLOGY = "scenario-grid"
 
 
-def read_market(
-    source: Any, *, market_format: str | None = None, as_of: str | datetime | None = None
-) -> Market:
+def read_market(source: Any, *, market_format: str | None = None, as_of: str | datetime | None = None) -> Market:
     """A market snapshot from a file; see `crossmargin.files.market.read_market`."""
     return read_market_file(source, market_format=market_format, as_of=as_of)
 
@@ -73,7 +71,7 @@ def margin(
     InputError, UnsupportedError, ParameterError
         Listing every problem of all inputs.
     """
-    inputs = read_inputs(positions, market, balances)
+    inputs = read_inputs(positions, market, balances, policy=policy)
     method = _method(methodology, parameters, overrides)
     return MarginResult(evaluation=evaluate(inputs.book, inputs.market, method, policy))
 
@@ -94,7 +92,7 @@ def compare(
     **overrides: Any,
 ) -> Comparison:
     """The same book under several methodologies; options as `margin`."""
-    inputs = read_inputs(positions, market, balances)
+    inputs = read_inputs(positions, market, balances, policy=policy)
     methods = [_method(name, parameters, overrides) for name in methodologies]
     return compare_methods(inputs.book, inputs.market, methods, policy)
 
@@ -112,9 +110,9 @@ def what_if(
     **overrides: Any,
 ) -> WhatIf:
     """One margin account before and after further positions `{instrument: quantity}`; options as `margin`."""
-    inputs = read_inputs(positions, market, balances)
+    inputs = read_inputs(positions, market, balances, policy=policy)
     method = _method(methodology, parameters, overrides)
-    trades = {name: str(quantity) for name, quantity in add.items()}
+    trades = [(name, str(quantity)) for name, quantity in add.items()]
     return what_if_trades(inputs.book, inputs.market, method, account, trades, policy)
 
 

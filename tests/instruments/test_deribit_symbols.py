@@ -156,9 +156,7 @@ def test_combos_are_given_by_their_legs(symbol: str) -> None:
 
 @pytest.mark.parametrize("symbol", ["BTC_USDC-27MAR26", "BTC_USDC-27MAR26-90000-C", "SOL-PERPETUAL"])
 def test_an_unknown_contract_size_is_not_guessed(symbol: str) -> None:
-    with pytest.raises(
-        UnsupportedError, match=f"contract size of '{symbol}'.* is not known. State it as `multiplier`"
-    ):
+    with pytest.raises(UnsupportedError, match=f"contract size of '{symbol}'.* is not known. State it as `multiplier`"):
         parse_deribit(symbol)
     assert parse_deribit(symbol, multiplier=Decimal("0.01")).multiplier == Decimal("0.01")
 
@@ -187,9 +185,7 @@ def test_terms_that_deribit_does_not_list() -> None:
 EXPIRIES = st.dates(date(2000, 1, 1), date(2099, 12, 31)).map(
     lambda day: datetime(day.year, day.month, day.day, 8, tzinfo=UTC)
 )
-STRIKES = st.decimals(
-    min_value="0.0001", max_value=10_000_000, places=4, allow_nan=False, allow_infinity=False
-)
+STRIKES = st.decimals(min_value="0.0001", max_value=10_000_000, places=4, allow_nan=False, allow_infinity=False)
 SIZES = st.sampled_from([Decimal("0.01"), Decimal(1), Decimal(25)])
 
 

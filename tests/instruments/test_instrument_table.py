@@ -88,9 +88,7 @@ def test_the_same_terms_twice_are_one_row() -> None:
 
 def test_two_contracts_of_one_name() -> None:
     other = [replace(instrument, multiplier=Decimal(7)) for instrument in INSTRUMENTS[:2]]
-    with pytest.raises(
-        InputError, match="two instruments are named 'SPXW  230915C04500000' but differ"
-    ) as caught:
+    with pytest.raises(InputError, match="two instruments are named 'SPXW  230915C04500000' but differ") as caught:
         InstrumentTable.from_instruments([*INSTRUMENTS, *other, *other])
     assert len(caught.value.problems) == 2
 
@@ -135,8 +133,6 @@ def test_rows_of_names() -> None:
     assert table.rows([]).shape == (0,)
     with pytest.raises(UnknownInstrumentError, match="no instrument 'GOOG' among the 9 of this table"):
         table.row("GOOG")
-    with pytest.raises(
-        UnknownInstrumentError, match="It has 'SPXW  230915C04500000'; use that name"
-    ) as caught:
+    with pytest.raises(UnknownInstrumentError, match="It has 'SPXW  230915C04500000'; use that name") as caught:
         table.rows(["GOOG", table.names[0], NAMES[0], "GOOG"])
     assert len(caught.value.problems) == 2

@@ -82,9 +82,7 @@ def test_one_contract_however_it_is_padded(spelling: str) -> None:
         ("F", "F", "american", "physical", "spot", "16:00"),
     ],
 )
-def test_the_root_says_the_rest(
-    root: str, underlying: str, style: str, delivery: str, on: str, time: str
-) -> None:
+def test_the_root_says_the_rest(root: str, underlying: str, style: str, delivery: str, on: str, time: str) -> None:
     option = parse_occ(f"{root}260116P00012500")
     assert (option.underlying, option.style, option.delivery, option.on) == (underlying, style, delivery, on)
     assert f"{option.expiry.astimezone(NEW_YORK):%Y-%m-%d %H:%M}" == f"2026-01-16 {time}"
@@ -172,9 +170,7 @@ def test_every_root_has_a_source() -> None:
     assert not set(data["roots"]) & set(data["index_roots_without_terms"]["roots"])
 
 
-ROOTS = st.sampled_from(
-    ["SPX", "SPXW", "XSP", "NDX", "NDXP", "RUT", "RUTW", "DJX", "OEX", "XEO", "SPY", "F", "GOOG"]
-)
+ROOTS = st.sampled_from(["SPX", "SPXW", "XSP", "NDX", "NDXP", "RUT", "RUTW", "DJX", "OEX", "XEO", "SPY", "F", "GOOG"])
 DATES = st.dates(date(2000, 1, 1), date(2099, 12, 31))
 STRIKES = st.integers(1, 10**8 - 1)
 

@@ -444,9 +444,7 @@ def test_a_value_lies_between_its_bounds(forward: float, strike: float, total_vo
 
 @settings(max_examples=400, derandomize=True)
 @given(PRICES, st.floats(-6.0, 6.0), TOTAL_VOLS, st.floats(1e-6, 1.0))
-def test_more_volatility_never_lowers_a_value(
-    forward: float, deviations: float, total_vol: float, more: float
-) -> None:
+def test_more_volatility_never_lowers_a_value(forward: float, deviations: float, total_vol: float, more: float) -> None:
     strike = forward * np.exp(deviations * total_vol)
     low, high = black76(forward, strike, [total_vol, total_vol * (1.0 + more)], True)
     # Where the derivative is nearly 0 (at the upper bound) the two differ by the rounding of the sums alone.

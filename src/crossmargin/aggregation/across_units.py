@@ -1,4 +1,4 @@
-"""The rule across risk units: each its own worst scenario, or one scenario for all with a share of the gains.
+"""The rule across risk units: each its own worst scenario, or one scenario for several with a share of the gains.
 
 `common`: the largest, over scenarios that the units share, of the sum over units of (loss - share x gain), each
 unit's recognised gain at most the cap. At share 0 it is at most the sum of the units' own worst losses; at share 1
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmargin.aggregation.sweep import BLOCK_UNITS, Holdings, scenario_pnl
-from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
+from crossmargin.basics.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,9 +21,9 @@ class CommonScan:
 
     Parameters
     ----------
-    loss : ndarray of shape (n_accounts,)
-        Loss of the account in its worst common scenario, at least 0.
-    scenario : ndarray of shape (n_accounts,)
+    loss : ndarray of shape (n_groups,)
+        Loss of the group in its worst common scenario, at least 0.
+    scenario : ndarray of shape (n_groups,)
         That scenario, the lowest index among ties.
     unit_pnl : ndarray of shape (n_units,)
         P&L of each unit in it, before recognition.
@@ -40,55 +40,51 @@ class CommonScan:
 def common_scan(
     holdings: Holdings,
     unit_pnl: FloatArray,
-    account_offsets: IntArray,
-    isolated: BoolArray,
+    group_offsets: IntArray,
     *,
     gain_share: float,
     gain_cap: float,
 ) -> CommonScan:
-    """Worst common scenario of each account.
+    """Worst common scenario of each group of units.
 
     Parameters
     ----------
     holdings : Holdings
-        Units, those of one account next to each other.
+        Units, those of one group next to each other.
     unit_pnl : ndarray of shape (n_instruments, n_scenarios)
         Gain of one long contract; the columns mean the same scenario in every unit.
-    account_offsets : ndarray of shape (n_accounts + 1,)
-        Account `a` has units `account_offsets[a]` to `account_offsets[a + 1]`.
-    isolated : ndarray of shape (n_accounts,)
-        Accounts whose units must not share gains (gross accounts): no gain counts there.
+    group_offsets : ndarray of shape (n_groups + 1,)
+        Group `g`, the units that share a scenario, is `group_offsets[g]` to `group_offsets[g + 1]`.
     gain_share : float
         0 to 1.
     gain_cap : float
         Most that a unit's gain may count; infinite for no cap.
     """
-    n_accounts = len(account_offsets) - 1
-    loss = np.zeros(n_accounts)
-    scenario = np.zeros(n_accounts, dtype=np.int64)
+    n_groups = len(group_offsets) - 1
+    loss = np.zeros(n_groups)
+    scenario = np.zeros(n_groups, dtype=np.int64)
     pnl_there = np.zeros(holdings.n_units)
     counted_there = np.zeros(holdings.n_units)
-    first_account = 0
-    while first_account < n_accounts:
-        # Blocks end where an account ends; an account larger than a block is a block of its own.
-        limit = account_offsets[first_account] + BLOCK_UNITS
-        last_account = max(first_account + 1, int(np.searchsorted(account_offsets, limit, side="right")) - 1)
-        first, last = int(account_offsets[first_account]), int(account_offsets[last_account])
+    first_group = 0
+    while first_group < n_groups:
+        # Blocks end where a group ends; a group larger than a block is a block of its own.
+        limit = group_offsets[first_group] + BLOCK_UNITS
+        last_group = max(first_group + 1, int(np.searchsorted(group_offsets, limit, side="right")) - 1)
+        first, last = int(group_offsets[first_group]), int(group_offsets[last_group])
         pnl = scenario_pnl(holdings, unit_pnl, first, last)
-        counts = np.diff(account_offsets[first_account : last_account + 1])
-        account = np.repeat(np.arange(last_account - first_account), counts)
-        share = np.where(isolated[first_account:last_account], 0.0, gain_share)[account]
-        counted = np.where(pnl > 0, np.minimum(pnl * share[:, None], gain_cap), pnl)
-        total = np.zeros((last_account - first_account, pnl.shape[1]))
-        start = account_offsets[first_account:last_account] - first
+        counts = np.diff(group_offsets[first_group : last_group + 1])
+        group = np.repeat(np.arange(last_group - first_group), counts)
+        counted = np.where(pnl > 0, np.minimum(pnl * gain_share, gain_cap), pnl)
+        total = np.zeros((last_group - first_group, pnl.shape[1]))
+        start = group_offsets[first_group:last_group] - first
         for k in range(int(counts.max(initial=0))):  # unit by unit: the sweep's order, one level up
             active = np.flatnonzero(counts > k)
             total[active] += counted[start[active] + k]
         worst = total.argmin(axis=1)
         rows = np.arange(last - first)
-        scenario[first_account:last_account] = worst
-        loss[first_account:last_account] = np.maximum(0.0, -total[np.arange(len(worst)), worst])
-        pnl_there[first:last] = pnl[rows, worst[account]]
-        counted_there[first:last] = counted[rows, worst[account]]
-        first_account = last_account
+        scenario[first_group:last_group] = worst
+        loss[first_group:last_group] = np.maximum(0.0, -total[np.arange(len(worst)), worst])
+        pnl_there[first:last] = pnl[rows, worst[group]]
+        counted_there[first:last] = counted[rows, worst[group]]
+        first_group = last_group
     return CommonScan(loss=loss, scenario=scenario, unit_pnl=pnl_there, unit_recognised=counted_there)

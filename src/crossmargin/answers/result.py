@@ -138,8 +138,7 @@ class MarginResult:
             for k in range(int(c.account_offsets[a]), int(c.account_offsets[a + 1]))
         ]
         answer["member_contributions"] = {
-            e.book.accounts[m]: _text(c.member[m])
-            for m in np.flatnonzero(e.book.margin_account_of == a).tolist()
+            e.book.accounts[m]: _text(c.member[m]) for m in np.flatnonzero(e.book.margin_account_of == a).tolist()
         }
         return answer
 

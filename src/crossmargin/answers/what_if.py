@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from crossmargin.basics.errors import PortfolioError, Problem, raise_problems
+from crossmargin.basics.errors import PortfolioError, Problem, QuantityError, raise_problems
 from crossmargin.basics.quantities import quantity_steps
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.instruments.symbols import canonical_name
@@ -28,9 +28,7 @@ class WhatIf:
     def components(self) -> list[tuple[str, float, float]]:
         """`(component, before, after)` of the margin account, summed over its units, in calculation order."""
         rows = []
-        names = dict.fromkeys(
-            (*self.before.requirements.units.components, *self.after.requirements.units.components)
-        )
+        names = dict.fromkeys((*self.before.requirements.units.components, *self.after.requirements.units.components))
         for name in names:
             rows.append((name, _component(self.before, name), _component(self.after, name)))
         for name in (
@@ -63,7 +61,7 @@ def what_if(
     market: Market,
     method: Methodology,
     account: str,
-    add: Mapping[str, str],
+    add: Iterable[tuple[str, str]],
     policy: MissingPolicy | None = None,
 ) -> WhatIf:
     """Margin an account before and after further positions.
@@ -72,8 +70,9 @@ def what_if(
     ----------
     account : str
         A margin account with one member, or a member of one.
-    add : mapping of instrument to quantity
-        Signed decimal quantities as text, in contracts; the premium paid or received is not in the balances.
+    add : iterable of (instrument, quantity)
+        Signed decimal quantities as text, in contracts; the same instrument twice adds up. The premium paid or
+        received is not in the balances.
 
     Raises
     ------
@@ -95,18 +94,22 @@ def what_if(
         )
     problems = []
     trades = []
-    for name, quantity in add.items():
+    add = list(add)
+    for name, quantity in add:
         instrument = canonical_name(name)
         problem = market.problem_with(instrument, column="add")
         if problem is not None:
             problems.append(problem)
-        trades.append((member, instrument, quantity_steps(str(quantity))))
+        try:
+            trades.append((member, instrument, quantity_steps(quantity)))
+        except QuantityError as error:
+            problems += [replace(p, found=f"{p.found}, of '{name}'", column="add") for p in error.problems]
     raise_problems(problems)
     alone = book.select(index)
     return WhatIf(
         account=book.margin_accounts[index],
         member=member,
-        trades=tuple((canonical_name(name), str(quantity)) for name, quantity in add.items()),
+        trades=tuple((canonical_name(name), quantity) for name, quantity in add),
         before=evaluate(alone, market, method, policy),
         after=evaluate(alone.with_trades(trades), market, method, policy),
     )

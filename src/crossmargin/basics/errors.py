@@ -42,6 +42,8 @@ class Problem:
         Column or field name; empty where the whole row or file is meant.
     kind : type[CrossmarginError] or None
         The error that this problem alone would raise; `None` means `InputError`.
+    instrument : str
+        The instrument that it is about, where a later stage found it: who read the positions knows their row.
     """
 
     found: str
@@ -50,6 +52,7 @@ class Problem:
     row: int | None = None
     column: str = ""
     kind: type[CrossmarginError] | None = None
+    instrument: str = ""
 
     def __str__(self) -> str:
         place = [self.file] if self.file else []
@@ -59,7 +62,8 @@ class Problem:
             place.append(f"column '{self.column}'")
         where = ", ".join(place)
         text = f"{where}: {self.found}" if where else self.found
-        return f"{text}. {self.needed}" if self.needed else text
+        end = "" if text.endswith(("?", ".", "!")) else "."
+        return f"{text}{end} {self.needed}" if self.needed else text
 
 
 class CrossmarginError(Exception):

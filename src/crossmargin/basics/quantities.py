@@ -33,6 +33,8 @@ def quantity_steps(text: str) -> int:
     if len(text) > _LONGEST_TEXT:
         raise QuantityError(f"a quantity of {len(text)} characters; at most {_LONGEST_TEXT} are read")
     try:
+        if not text.isascii() or "_" in text:  # Decimal reads 1_000 and other scripts' digits; people mistype them
+            raise InvalidOperation
         number = Decimal(text.strip())
     except InvalidOperation:
         raise QuantityError(_not_a_number(text)) from None
@@ -69,8 +71,13 @@ def float_steps(values: FloatArray) -> tuple[IntArray, np.ndarray[tuple[int], np
     finite = np.isfinite(values) & (np.abs(values) <= QUANTITY_LIMIT / STEPS_PER_UNIT)
     safe = np.where(finite, values, 0.0)
     steps = np.rint(safe * STEPS_PER_UNIT).astype(np.int64)
-    exact = finite & (steps / STEPS_PER_UNIT == safe)
-    return steps, exact
+    exact = steps / STEPS_PER_UNIT == safe
+    # Beyond 2**52 steps the product rounds too: the right multiple may be a neighbour.
+    for neighbour in (steps - 1, steps + 1):
+        closer = ~exact & (neighbour / STEPS_PER_UNIT == safe)
+        steps = np.where(closer, neighbour, steps)
+        exact |= closer
+    return steps, exact & finite
 
 
 def steps_to_float(steps: IntArray) -> FloatArray:

@@ -24,7 +24,10 @@ def parse_utc(text: str) -> datetime:
     moment = datetime.fromisoformat(text.strip())
     if moment.tzinfo is None:
         raise ValueError(f"'{text}' states no time zone; write it like 2026-01-31T08:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"'{text}' is beyond the calendar") from None
 
 
 def format_utc(moment: datetime) -> str:

@@ -6,6 +6,7 @@ heavy is imported inside the command that needs it, so that `--help` is instant.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import dataclass
@@ -189,11 +190,9 @@ def compare(
     from crossmargin.answers.result import MarginResult
     from crossmargin.cli import show
 
-    names = [name.strip() for name in methodologies.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in methodologies.split(",") if name.strip()))
     if not names:
-        raise InputError(
-            Problem(found="no methodology to compare", needed="--methodologies isolated,scenario-grid")
-        )
+        raise InputError(Problem(found="no methodology to compare", needed="--methodologies isolated,scenario-grid"))
     first = _evaluated(positions, inputs, names[0]).evaluation
     others = [_again(first, name, inputs) for name in names[1:]]
     comparison = Comparison(evaluations=(first, *others))
@@ -240,7 +239,7 @@ def whatif(
             {
                 "account": answer.account,
                 "member": answer.member,
-                "add": dict(answer.trades),
+                "add": [{"instrument": name, "quantity": quantity} for name, quantity in answer.trades],
                 "components": {
                     name: {"before": repr(before), "after": repr(after), "difference": repr(after - before)}
                     for name, before, after in answer.components()
@@ -313,6 +312,8 @@ def market(
     from crossmargin.cli import show
     from crossmargin.files.market import read_market
 
+    if rows < 0:
+        raise InputError(Problem(found=f"--rows {rows}", needed="0 or more."))
     snapshot = read_market(market_file, market_format=market_format, as_of=as_of)
     if json_:
         table = snapshot.instruments
@@ -392,13 +393,12 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), account: str = "linked
     account
         The account to explain.
     """
-    from crossmargin.answers.result import MarginResult
     from crossmargin.api import margin as margin_of
     from crossmargin.cli import show
     from crossmargin.sample import sample_market, sample_paths
 
     paths = sample_paths()
-    result: MarginResult = margin_of(paths.positions, sample_market(), balances=paths.balances)
+    result = margin_of(paths.positions, sample_market(), balances=paths.balances)
     print(show.margin_text(result))
     print("\n")
     print(show.explain_text(result, account, scenarios=False))
@@ -420,39 +420,52 @@ def _loaded(positions: Path, inputs: Inputs, methodology: str | None) -> _Loaded
     from crossmargin.methodologies.registry import methodology as method_named
 
     policy = _policy(inputs.missing)
-    if inputs.market is None and positions.suffix.lower() == ".json":
-        from crossmargin.files.case import is_case, read_case
+    from crossmargin.files.tables import is_json
 
-        if not is_case(positions):
-            raise InputError(
-                Problem(
-                    found="is JSON, but no case",
-                    needed="A case has format 'crossmargin-case/1'; positions are CSV or Parquet.",
-                    file=positions.name,
-                )
-            )
+    if is_json(positions):
+        from crossmargin.files.case import read_case
+
+        _refuse_beside_case(positions, inputs)
         found = read_case(positions)
         method = found.method
         if methodology is not None or inputs.parameters is not None or _overrides(inputs):
             document = inputs.parameters or found.method.info.document
             method = method_named(methodology or found.method.name, document, **_overrides(inputs))
         strict = inputs.missing != "default"
-        return _Loaded(
-            book=found.book, market=found.market, method=method, policy=policy if strict else found.policy
-        )
+        return _Loaded(book=found.book, market=found.market, method=method, policy=policy if strict else found.policy)
     if inputs.market is None:
         raise InputError(
-            Problem(
-                found="no market", needed="Give it with --market FILE (a case, CASE.json, holds its own)."
-            )
+            Problem(found="no market", needed="Give it with --market FILE (a case, CASE.json, holds its own).")
         )
     from crossmargin.files.inputs import read_inputs
 
     method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
     read = read_inputs(
-        positions, inputs.market, inputs.balances, market_format=inputs.market_format, as_of=inputs.as_of
+        positions, inputs.market, inputs.balances, market_format=inputs.market_format, as_of=inputs.as_of, policy=policy
     )
     return _Loaded(book=read.book, market=read.market, method=method, policy=policy)
+
+
+def _refuse_beside_case(positions: Path, inputs: Inputs) -> None:
+    """A case holds its market and its balances: others beside it would be left unread."""
+    from crossmargin.basics.errors import raise_problems
+
+    raise_problems(
+        [
+            Problem(
+                found=f"{option} beside JSON, which is read as a case and holds its own",
+                needed="Leave it out; positions that are no case are CSV or Parquet.",
+                file=positions.name,
+            )
+            for option, value in (
+                ("--market", inputs.market),
+                ("--balances", inputs.balances),
+                ("--market-format", inputs.market_format),
+                ("--as-of", inputs.as_of),
+            )
+            if value is not None
+        ]
+    )
 
 
 def _evaluated(positions: Path, inputs: Inputs, methodology: str | None) -> MarginResult:
@@ -469,9 +482,7 @@ def _again(first: Evaluation, name: str, inputs: Inputs) -> Evaluation:
     from crossmargin.methodologies.registry import methodology as method_named
 
     document = inputs.parameters or first.methodology.info.document
-    return evaluate(
-        first.book, first.market, method_named(name, document, **_overrides(inputs)), first.policy
-    )
+    return evaluate(first.book, first.market, method_named(name, document, **_overrides(inputs)), first.policy)
 
 
 def _overrides(inputs: Inputs) -> dict[str, str]:
@@ -492,30 +503,19 @@ def _policy(name: str) -> MissingPolicy:
     return STRICT if name == "strict" else MissingPolicy()
 
 
-def _trades(add: list[str]) -> dict[str, str]:
-    """`INSTRUMENT:QUANTITY` arguments; the same instrument twice adds up."""
+def _trades(add: list[str]) -> list[tuple[str, str]]:
+    """`INSTRUMENT:QUANTITY` arguments as pairs of text."""
     from crossmargin.basics.errors import raise_problems
-    from crossmargin.basics.quantities import format_quantity, quantity_steps
 
-    problems: list[Problem] = []
-    steps: dict[str, int] = {}
-    for text in add:
-        name, separator, quantity = text.rpartition(":")
-        if not separator or not name:
-            problems.append(
-                Problem(
-                    found=f"'{text}'",
-                    needed="Write INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2.",
-                    column="add",
-                )
-            )
-            continue
-        try:
-            steps[name] = steps.get(name, 0) + quantity_steps(quantity)
-        except CrossmarginError as error:
-            problems += error.problems
-    raise_problems(problems)
-    return {name: format_quantity(value) for name, value in steps.items()}
+    pairs = [text.rpartition(":") for text in add]
+    raise_problems(
+        [
+            Problem(found=f"'{text}'", needed="Write INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2.", column="add")
+            for text, (name, _, _) in zip(add, pairs, strict=True)
+            if not name
+        ]
+    )
+    return [(name, quantity) for name, _, quantity in pairs]
 
 
 def _attention(evaluation: Evaluation, account: int | None = None) -> int:
@@ -537,15 +537,22 @@ def _write(path: Path, text: str) -> None:
     import os
     import tempfile
 
+    written: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
         ) as stream:
+            written = Path(stream.name)
             stream.write(text)
-        Path(stream.name).chmod(0o644)
-        os.replace(stream.name, path)
-    except OSError as error:
-        raise InputError(Problem(found=f"cannot be written ({error.strerror})", file=str(path))) from None
+        mask = os.umask(0)
+        os.umask(mask)
+        written.chmod(0o666 & ~mask)
+        os.replace(written, path)
+    except (OSError, ValueError) as error:  # ValueError: a path or a text that no file can have
+        if written is not None:
+            written.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(Problem(found=f"cannot be written ({reason})", file=str(path))) from None
 
 
 def _print_json(document: Any) -> None:
@@ -554,6 +561,9 @@ def _print_json(document: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is shown as its code
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(sys.argv[1:] if arguments is None else arguments, result_action="return_value")
     except CrossmarginError as error:
@@ -573,6 +583,11 @@ def _print_problems(error: CrossmarginError) -> None:
     count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
     print(f"crossmargin: {count}, nothing was margined", file=sys.stderr)
     for problem in problems[:_MOST_PROBLEMS]:
-        print(f"  {problem}", file=sys.stderr)
+        print(f"  {_visible(str(problem))}", file=sys.stderr)
     if len(problems) > _MOST_PROBLEMS:
         print(f"  and {len(problems) - _MOST_PROBLEMS:,} more", file=sys.stderr)
+
+
+def _visible(text: str) -> str:
+    """`text` with control characters escaped: a file must not write to the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -55,9 +55,7 @@ def margin_text(result: MarginResult) -> str:
         columns += [
             Column(header="equity", cells=column(s.equity, numbers.available), goes=5),
             # No total: the excess of one account is no cover for another.
-            Column(
-                header="excess", cells=[numbers.available(float(s.excess[a])) for a in shown] + [""] * many
-            ),
+            Column(header="excess", cells=[numbers.available(float(s.excess[a])) for a in shown] + [""] * many),
             Column(
                 header="coverage",
                 cells=[numbers.percent(float(s.coverage[a])) for a in shown] + [""] * many,
@@ -104,7 +102,7 @@ def stand_ins(e: Evaluation) -> list[str]:
 
 
 def _general(rule: str) -> str:
-    return rule.split(",")[0]
+    return rule.partition(",")[0]
 
 
 def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
@@ -205,9 +203,7 @@ def scenario_table(result: MarginResult, account: str) -> str:
                         cells=list(map(numbers.signs, found.words[u])),
                         align="left",
                     ),
-                    Column(
-                        header="weight", cells=[numbers.percent(float(w)) for w in found.weight[u]], goes=1
-                    ),
+                    Column(header="weight", cells=[numbers.percent(float(w)) for w in found.weight[u]], goes=1),
                     Column(header=f"P&L {found.currency}", cells=[numbers.money(float(x)) for x in pnl]),
                     Column(header="", cells=["*" if s == found.counted[u] else "" for s in range(len(pnl))]),
                 ]
@@ -234,17 +230,11 @@ def compare_text(comparison: Comparison) -> str:
         "",
         table(columns, total=many),
     ]
-    names = list(
-        dict.fromkeys(name for e in comparison.evaluations for name in e.requirements.units.components)
-    )
-    component_columns = [
-        Column(header="sum over accounts", cells=[_words(name) for name in names], align="left")
-    ]
+    names = list(dict.fromkeys(name for e in comparison.evaluations for name in e.requirements.units.components))
+    component_columns = [Column(header="sum over accounts", cells=[_words(name) for name in names], align="left")]
     for e in comparison.evaluations:
         parts = e.requirements.units.components
-        cells = [
-            numbers.money(float(parts[name].sum())) if name in parts else numbers.UNKNOWN for name in names
-        ]
+        cells = [numbers.money(float(parts[name].sum())) if name in parts else numbers.UNKNOWN for name in names]
         component_columns.append(Column(header=e.methodology.name, cells=cells))
     lines += ["", table(component_columns), "", footer(first)]
     return "\n".join(lines)
@@ -271,13 +261,9 @@ def what_if_text(answer: WhatIf) -> str:
     )
     for label, e in (("before", answer.before), ("after", answer.after)):
         units = e.requirements.units
-        lines += [
-            f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}" for u in units.of(0)
-        ]
+        lines += [f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}" for u in units.of(0)]
     if answer.after.standing is not None:
-        lines.append(
-            "The premium of the trades is not in the balances; equity counts the options at their mark."
-        )
+        lines.append("The premium of the trades is not in the balances; equity counts the options at their mark.")
     lines += ["", footer(answer.after)]
     return "\n".join(lines)
 
@@ -324,9 +310,7 @@ def methodologies_text(rows: Sequence[dict[str, str]]) -> str:
 
 
 def _kind(name: str) -> str:
-    return {"VanillaOption": "options", "DatedFuture": "futures", "Perpetual": "perpetuals", "Spot": "spot"}[
-        name
-    ]
+    return {"VanillaOption": "options", "DatedFuture": "futures", "Perpetual": "perpetuals", "Spot": "spot"}[name]
 
 
 def _words(name: str) -> str:

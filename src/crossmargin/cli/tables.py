@@ -120,6 +120,5 @@ def tree(root: Explanation) -> str:
 def paragraphs(lines: Sequence[str]) -> str:
     """Sentences wrapped to the width, one below the other."""
     return "\n".join(
-        textwrap.fill(numbers.signs(line), width(), subsequent_indent="  ", break_long_words=False)
-        for line in lines
+        textwrap.fill(numbers.signs(line), width(), subsequent_indent="  ", break_long_words=False) for line in lines
     )

@@ -21,7 +21,7 @@ from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.instruments.table import Kind
 from crossmargin.instruments.terms import Spot
-from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.policy import STABLECOINS, MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill, dollar_price
 from crossmargin.portfolio.book import Book
@@ -66,8 +66,11 @@ def haircuts() -> Mapping[str, float]:
 
 
 def is_scenario_asset(market: Market, asset: str) -> bool:
-    """Whether the market lists the asset itself as a spot instrument, so that scenarios move it."""
-    if asset not in market:
+    """Whether the market lists the asset itself as a spot instrument, so that scenarios move it.
+
+    A stablecoin that is listed has a price, but no scenarios.
+    """
+    if asset not in market or asset in STABLECOINS:
         return False
     instrument = market.instruments.instruments[int(market.rows([asset])[0])]
     return isinstance(instrument, Spot) and instrument.underlying == asset
@@ -118,9 +121,7 @@ def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> Colla
         raise_problems(problems)
         margin_account = book.margin_account_of[balances.account]
         amounts = steps_to_float(balances.steps)
-        for account, k, amount in zip(
-            margin_account.tolist(), balances.asset.tolist(), amounts.tolist(), strict=True
-        ):
+        for account, k, amount in zip(margin_account.tolist(), balances.asset.tolist(), amounts.tolist(), strict=True):
             asset = balances.assets[k]
             # A haircut makes an asset worth less and a debt no smaller.
             haircut = haircuts()[asset] if amount > 0 else 0.0
@@ -154,9 +155,7 @@ def _spot_items(
     items = []
     for k in np.flatnonzero(np.isin(held.instrument, spot)).tolist():
         instrument = table.instruments[int(held.instrument[k])]
-        quote = dollar_price(
-            market, instrument.quote_currency, policy, fills, problems, needed_by=instrument.name
-        )
+        quote = dollar_price(market, instrument.quote_currency, policy, fills, problems, needed_by=instrument.name)
         price = market.index.get(instrument.underlying, float("nan")) * quote
         amount = float(quantity[k]) * float(instrument.multiplier)
         items.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crossmargin._version import __version__
+from crossmargin.basics.errors import CrossmarginError
 from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import CollateralValue, collateral_value, spot_trades
 from crossmargin.market.policy import MissingPolicy
@@ -65,9 +66,7 @@ class Evaluation:
         }
 
 
-def evaluate(
-    book: Book, market: Market, methodology: Methodology, policy: MissingPolicy | None = None
-) -> Evaluation:
+def evaluate(book: Book, market: Market, methodology: Methodology, policy: MissingPolicy | None = None) -> Evaluation:
     """Margin every account of `book` in `market`.
 
     Raises
@@ -76,12 +75,15 @@ def evaluate(
         Listing everything that cannot be margined or valued.
     """
     policy = policy or MissingPolicy()
-    trades = spot_trades(book, market)
-    margined = book.with_trades(trades) if trades else book
-    requirements = methodology.requirements(margined, market, policy)
-    collateral = stands = None
-    if book.balances is not None:
-        collateral = collateral_value(book, market, policy)
+    try:
+        trades = spot_trades(book, market)
+        margined = book.with_trades(trades) if trades else book
+        requirements = methodology.requirements(margined, market, policy)
+        collateral = None if book.balances is None else collateral_value(book, market, policy)
+    except CrossmarginError as error:
+        raise type(error)(map(book.located, error.problems)) from None
+    stands = None
+    if collateral is not None:
         stands = standing(
             collateral.value,
             requirements.net_option_value,

@@ -13,15 +13,29 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from crossmargin.basics.errors import FileFormatError, InputError, Problem, raise_problems
+from crossmargin.basics.errors import (
+    CrossmarginError,
+    FileFormatError,
+    InputError,
+    Problem,
+    raise_problems,
+)
 from crossmargin.basics.quantities import format_quantity
-from crossmargin.basics.times import format_utc, parse_utc
+from crossmargin.basics.times import format_utc
 from crossmargin.engine.evaluate import Evaluation
+from crossmargin.files.cells import Cells, shown
 from crossmargin.files.plain_market import from_records, record_of
-from crossmargin.files.positions import assemble, parse_balances, parse_positions
-from crossmargin.files.tables import decode, head, read_bytes
+from crossmargin.files.positions import (
+    BalanceRow,
+    PositionsInput,
+    assemble,
+    parse_balances,
+    parse_positions,
+)
+from crossmargin.files.tables import read_text
 from crossmargin.market.policy import (
     MissingMark,
     MissingPerpetual,
@@ -33,7 +47,7 @@ from crossmargin.market.policy import (
 from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import methodology
-from crossmargin.portfolio.book import Book
+from crossmargin.portfolio.book import AccountType, Attributes, Book, PositionRows
 
 FORMAT = "crossmargin-case/1"
 MOST_BYTES = 256 * 1024**2
@@ -53,6 +67,15 @@ class CasePosition(_Strict):
     account: Text
     instrument: Text
     quantity: Number
+    netting_set: Text = ""
+    segregation: Text = ""
+    account_type: Literal["", "net", "gross"] = ""
+
+
+class CaseMember(_Strict):
+    """A member account that holds no position: its balances still count, and its agreement still stands."""
+
+    account: Text
     netting_set: Text = ""
     segregation: Text = ""
     account_type: Literal["", "net", "gross"] = ""
@@ -125,7 +148,8 @@ class Case(_Strict):
 
     format: Literal["crossmargin-case/1"]
     as_of: Text
-    positions: list[CasePosition] = Field(min_length=1, max_length=10_000_000)
+    positions: list[CasePosition] = Field(max_length=10_000_000)
+    members: list[CaseMember] = Field(default_factory=list, max_length=10_000_000)
     balances: list[CaseBalance] | None = None
     market: CaseMarket
     methodology: CaseMethodology
@@ -142,12 +166,6 @@ class LoadedCase:
         self.policy = policy
 
 
-def is_case(path: Path) -> bool:
-    """Whether a file looks like a case: JSON that names our format near its start."""
-    start = head(path, 4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    return start.startswith(b"{") and FORMAT.split("/")[0].encode() in start
-
-
 def read_case(path: Path) -> LoadedCase:
     """Read and check a case document.
 
@@ -156,54 +174,51 @@ def read_case(path: Path) -> LoadedCase:
     InputError
         With every field that is wrong and its place in the document.
     """
-    if path.stat().st_size > MOST_BYTES:
-        raise FileFormatError(f"{path.name}: a case of more than {MOST_BYTES:,} bytes")
-    return parse_case(decode(read_bytes(path), path.name), path.name)
+    return parse_case(read_text(path, MOST_BYTES), path.name)
 
 
 def parse_case(text: str, file: str) -> LoadedCase:
-    """The case in a JSON text."""
+    """The case in a JSON text; errors as `read_case`."""
+    if FORMAT.partition("/")[0] not in text:
+        raise FileFormatError(
+            Problem(
+                found="is JSON, but no case",
+                needed=f"A case has the format '{FORMAT}'; positions are CSV or Parquet.",
+                file=file,
+                kind=FileFormatError,
+            )
+        )
     try:
         case = Case.model_validate_json(text)
     except ValidationError as error:
         raise InputError(
             Problem(
                 found=_readable(detail["msg"], detail.get("input")),
-                needed="",
                 file=file,
-                column=".".join(str(part) for part in detail["loc"]),
-                kind=InputError,
+                column=shown(".".join(str(part) for part in detail["loc"]), 200),
             )
             for detail in error.errors(include_url=False, include_context=False)
         ) from None
-    try:
-        as_of = parse_utc(case.as_of)
-    except ValueError as error:
-        raise InputError(Problem(found=str(error), file=file, column="as_of")) from None
-    market = from_records(
-        (
-            (k, {name: value for name, value in quote.model_dump().items() if value})
-            for k, quote in enumerate(case.market.quotes, start=1)
-        ),
-        as_of=as_of,
-        source=case.market.source,
-        file=file,
-        index={name: float(value) for name, value in case.market.index.items()},
-        prices={name: float(value) for name, value in case.market.prices.items()},
-        vol_source=VolSource(case.market.vol_source),
-        notes=case.market.notes,
-    )
     problems: list[Problem] = []
-    parsed = parse_positions([p.model_dump() for p in case.positions], problems, market)
-    cash = None
-    if case.balances is not None:
-        cash = parse_balances([b.model_dump() for b in case.balances], problems) if case.balances else []
+    market = _market(case, file, problems)
+    parsed, cash, members = _holdings(case, file, problems, market)
+    book = method = None
+    try:
+        book = assemble(parsed, cash, members)
+    except CrossmarginError as error:
+        problems += error.problems
+    try:
+        method = methodology(case.methodology.name, case.methodology.parameters)
+    except CrossmarginError as error:
+        problems += error.problems
     raise_problems(problems)
-    assert parsed is not None
+    assert book is not None
+    assert market is not None
+    assert method is not None
     return LoadedCase(
-        assemble(parsed, cash),
+        book,
         market,
-        methodology(case.methodology.name, case.methodology.parameters),
+        method,
         MissingPolicy(
             vol=MissingVol(case.policy.vol),
             mark=MissingMark(case.policy.mark),
@@ -214,6 +229,74 @@ def parse_case(text: str, file: str) -> LoadedCase:
     )
 
 
+def _market(case: Case, file: str, problems: list[Problem]) -> Market | None:
+    """The market of a case, or `None` with what is wrong with it on the list."""
+    cells = Cells(file, problems)
+    before = len(problems)
+    as_of = cells.time(case.as_of, None, "as_of")
+    prices: dict[str, dict[str, float]] = {"index": {}, "prices": {}}
+    for name, stated in (("index", case.market.index), ("prices", case.market.prices)):
+        for asset, text in stated.items():
+            price = cells.number(text, None, f"market.{name}.{shown(asset)}")
+            prices[name][asset] = float("nan") if price is None else price
+    if as_of is None or len(problems) > before:
+        return None
+    try:
+        return from_records(
+            (
+                (k, {name: value for name, value in quote.model_dump().items() if value})
+                for k, quote in enumerate(case.market.quotes, start=1)
+            ),
+            as_of=as_of,
+            source=case.market.source,
+            file=f"{file}, market.quotes",
+            index=prices["index"],
+            prices=prices["prices"],
+            vol_source=VolSource(case.market.vol_source),
+            notes=case.market.notes,
+        )
+    except CrossmarginError as error:
+        problems += error.problems
+        return None
+
+
+def _holdings(
+    case: Case, file: str, problems: list[Problem], market: Market | None
+) -> tuple[PositionsInput, list[BalanceRow] | None, dict[str, Attributes]]:
+    """Positions, balances and members of a case; what is wrong with them is added to `problems`."""
+    nothing = np.zeros(0, dtype=np.int64)
+    parsed: PositionsInput | None = PositionsInput(
+        accounts=(),
+        instruments=(),
+        rows=PositionRows(account=nothing, instrument=nothing, steps=nothing),
+        attributes={},
+        file=file,
+        row_numbers=nothing,
+    )
+    if case.positions:
+        records = [position.model_dump() for position in case.positions]
+        parsed = parse_positions(records, problems, market, name=f"{file}, positions")
+        assert parsed is not None  # records of the schema have every column
+    elif not (case.balances or case.members):
+        problems.append(
+            Problem(found="the case holds no position, balance or member", needed="Give at least one.", file=file)
+        )
+    cash: list[BalanceRow] | None = None
+    if case.balances is not None:
+        records = [balance.model_dump() for balance in case.balances]
+        cash = parse_balances(records, problems, name=f"{file}, balances") if records else []
+    members = {
+        member.account: Attributes(
+            netting_set=member.netting_set or None,
+            segregation=member.segregation or None,
+            account_type=AccountType(member.account_type or AccountType.NET),
+        )
+        for member in case.members
+    }
+    assert parsed is not None
+    return parsed, cash, members
+
+
 def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     """The case of one margin account, members included, out of an evaluated book.
 
@@ -222,29 +305,23 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     book = evaluation.book.select(account)
     market = evaluation.market
     margined = evaluation.margined.select(account)
-    donors = {
-        fill.donor for fill in evaluation.fills if fill.donor and fill.instrument in margined.instruments
-    }
-    kept = market.subset({*margined.instruments, *donors})
+    donors = {fill.donor for fill in evaluation.fills if fill.donor and fill.instrument in margined.instruments}
+    # A market has at least one row, also for an account of cash alone.
+    kept = market.subset({*margined.instruments, *donors} or market.instruments.names[:1])
     held = book.member_positions
     positions = []
     for owner, instrument, steps in zip(
         held.owner().tolist(), held.instrument.tolist(), held.steps.tolist(), strict=True
     ):
-        stated = book.attributes[owner]
-        record = {
-            "account": book.accounts[owner],
-            "instrument": book.instruments[instrument],
-            "quantity": format_quantity(steps),
-            "netting_set": stated.netting_set or "",
-            "segregation": stated.segregation or "",
-            "account_type": stated.account_type.value,
-        }
-        positions.append({name: value for name, value in record.items() if value})
-    if not positions:
-        raise InputError(
-            f"account '{evaluation.book.margin_accounts[account]}' holds no position to make a case of"
+        positions.append(
+            {
+                "account": book.accounts[owner],
+                "instrument": book.instruments[instrument],
+                "quantity": format_quantity(steps),
+                **_stated(book.attributes[owner]),
+            }
         )
+    without = sorted(set(range(len(book.accounts))) - set(held.owner().tolist()))
     document: dict[str, Any] = {
         "format": FORMAT,
         "as_of": format_utc(market.as_of),
@@ -256,24 +333,19 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         "policy": evaluation.policy.to_dict(),
         "positions": positions,
     }
+    if without:
+        document["members"] = [{"account": book.accounts[k], **_stated(book.attributes[k])} for k in without]
     if book.balances is not None:
         rows = book.balances
         document["balances"] = [
             {"account": book.accounts[a], "asset": rows.assets[k], "amount": format_quantity(steps)}
-            for a, k, steps in zip(
-                rows.account.tolist(), rows.asset.tolist(), rows.steps.tolist(), strict=True
-            )
+            for a, k, steps in zip(rows.account.tolist(), rows.asset.tolist(), rows.steps.tolist(), strict=True)
         ]
-    assets = (
-        set() if book.balances is None else {book.balances.assets[k] for k in book.balances.asset.tolist()}
-    )
     document["market"] = {
         "source": market.source,
         "vol_source": market.vol_source.value,
         "index": _strings(kept.index.items()),
-        "prices": _strings(
-            (name, price) for name, price in kept.prices.items() if name in {"USD", *assets, *kept.index}
-        ),
+        "prices": _strings(kept.prices.items()),
         "quotes": [record_of(row, kept) for row in range(len(kept.instruments.names))],
         "notes": list(market.notes),
     }
@@ -282,7 +354,7 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
 
 def write_case(document: dict[str, Any]) -> str:
     """A case as JSON text."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def case_schema() -> dict[str, Any]:
@@ -290,10 +362,19 @@ def case_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Case.model_json_schema()
 
 
+def _stated(attributes: Attributes) -> dict[str, str]:
+    stated = {
+        "netting_set": attributes.netting_set or "",
+        "segregation": attributes.segregation or "",
+        "account_type": attributes.account_type.value,
+    }
+    return {name: value for name, value in stated.items() if value}
+
+
 def _strings(items: Iterable[tuple[str, float]]) -> dict[str, str]:
     return {name: repr(float(value)) for name, value in items}
 
 
 def _readable(message: str, found: object) -> str:
-    shown = repr(found)
-    return f"{message} (found {shown[:80]})" if found is not None and len(shown) < 500 else message
+    text = shown(message, 300)
+    return f"{text} (found {shown(repr(found))})" if isinstance(found, str | int | float | None) else text

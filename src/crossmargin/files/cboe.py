@@ -17,7 +17,7 @@ import numpy as np
 
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
 from crossmargin.basics.times import SECONDS_PER_YEAR, format_utc
-from crossmargin.files.cells import Cells
+from crossmargin.files.cells import MOST_VOL, Cells, shown
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.occ import parse_occ
 from crossmargin.instruments.terms import Right, Style, VanillaOption
@@ -27,6 +27,8 @@ from crossmargin.market.snapshot import Excluded, Market, Quote, Reason, VolSour
 COLUMNS = ("root", "instrument", "bid_price", "ask_price", "iv", "underlying_last")
 _DATE_IN_NAME = re.compile(r"(?<!\d)(20\d\d)-?(\d\d)-?(\d\d)(?!\d)")
 _CLOSE_HOUR = 16
+_MOST_CARRY = 0.7
+"""Log growth to an expiry beyond which an interpolated forward is none."""
 
 
 def from_quotes(table: TextTable, *, as_of: datetime | None) -> Market:
@@ -53,12 +55,12 @@ def from_quotes(table: TextTable, *, as_of: datetime | None) -> Market:
         price = cells.number(columns["underlying_last"][k], row, "underlying_last", low=0)
         quoted = cells.number(columns["bid_price"][k], row, "bid_price", low=0)
         offered = cells.number(columns["ask_price"][k], row, "ask_price", low=0)
-        own_vol = cells.number(columns["iv"][k], row, "iv", low=0)
+        own_vol = cells.number(columns["iv"][k], row, "iv", low=0, high=MOST_VOL)
         try:
             option = parse_occ(symbol)
         except CrossmarginError as error:
             excluded.append(
-                Excluded(name=symbol, reason=Reason.UNSUPPORTED, detail=error.problems[0].found, row=row)
+                Excluded(name=shown(symbol), reason=Reason.UNSUPPORTED, detail=error.problems[0].found, row=row)
             )
             continue
         if option.name in options:
@@ -78,11 +80,18 @@ def from_quotes(table: TextTable, *, as_of: datetime | None) -> Market:
             last.setdefault(option.underlying, []).append(price)
     raise_problems(problems)
     if not options:
-        detail = f": {excluded[0].name}: {excluded[0].detail}" if excluded else ""
-        raise FileFormatError(
-            Problem(found=f"no row can be margined{detail}", file=table.file, kind=FileFormatError)
-        )
+        detail = f"; row {excluded[0].row}: {excluded[0].name}: {excluded[0].detail}" if excluded else ""
+        raise FileFormatError(Problem(found=f"no row can be margined{detail}", file=table.file, kind=FileFormatError))
     index = {name: values[0] for name, values in last.items()}
+    for name, values in last.items():
+        if min(values) != max(values):
+            cells.wrong(
+                None,
+                "underlying_last",
+                f"prices of {name} from {min(values):g} to {max(values):g} in one snapshot",
+                "Give the rows of one moment.",
+            )
+    raise_problems(problems)
     fits = _parity_fits(options, bid, ask, index)
     notes.append("forward and discount factor of each expiry by put-call parity on the quotes of the file")
     if interpolated := _interpolate(fits, index, as_of):
@@ -151,22 +160,19 @@ def _parity_fits(
     fits = {}
     for (underlying, expiry), by_strike in middles.items():
         strikes = sorted(by_strike)
-        call, put = (
-            np.array([by_strike[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT)
-        )
-        fits[underlying, expiry] = parity_forward(np.array(strikes), call, put, index[underlying])
+        call, put = (np.array([by_strike[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT))
+        fit = None
+        if underlying in index:
+            fit = parity_forward(np.array(strikes), call, put, index[underlying])
+        fits[underlying, expiry] = fit if fit and fit.forward > 0 else None
     return fits
 
 
-def _interpolate(
-    fits: dict[tuple[str, datetime], ParityFit | None], index: dict[str, float], as_of: datetime
-) -> int:
+def _interpolate(fits: dict[tuple[str, datetime], ParityFit | None], index: dict[str, float], as_of: datetime) -> int:
     """Fill expiries without a fit, in place: growth and discount rate linear in time, flat at the ends."""
     filled = 0
     for underlying in {name for name, _ in fits}:
-        years = {
-            key: (key[1] - as_of).total_seconds() / SECONDS_PER_YEAR for key in fits if key[0] == underlying
-        }
+        years = {key: (key[1] - as_of).total_seconds() / SECONDS_PER_YEAR for key in fits if key[0] == underlying}
         known = [(years[key], fit) for key in sorted(years) if (fit := fits[key]) is not None]
         if not known:
             continue
@@ -174,11 +180,11 @@ def _interpolate(
         growth = [math.log(fit.forward / index[underlying]) / t for t, fit in known]
         rate = [-math.log(fit.discount) / t for t, fit in known]
         for key, t in years.items():
-            if fits[key] is None:
+            carry, interest = (float(np.interp(t, at, line)) * t for line in (growth, rate))
+            # Minutes before an expiry its growth a year is noise, and says nothing of the years after it.
+            if fits[key] is None and max(abs(carry), abs(interest)) <= _MOST_CARRY:
                 fits[key] = ParityFit(
-                    forward=index[underlying] * math.exp(float(np.interp(t, at, growth)) * t),
-                    discount=math.exp(-float(np.interp(t, at, rate)) * t),
-                    n_strikes=0,
+                    forward=index[underlying] * math.exp(carry), discount=math.exp(-interest), n_strikes=0
                 )
                 filled += 1
     return filled

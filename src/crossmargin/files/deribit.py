@@ -2,8 +2,8 @@
 
 Prices are in coin for inverse options. The forward of an expiry is the one that its marks imply by put-call parity,
 since quoted forwards and marks of a fast market are of slightly different moments; where that is not possible it is
-the median of the quoted ones. The price of a listed future is the median of the rows that name it. A perpetual is listed for every coin: without a price in the file its policy
-is `MissingPerpetual`.
+the median of the quoted ones. The price of a listed future is the median of the rows that name it. A perpetual is
+listed for every coin: without a price in the file its policy is `MissingPerpetual`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
 from crossmargin.basics.times import format_utc
-from crossmargin.files.cells import Cells
+from crossmargin.files.cells import MOST_VOL, Cells, name_fault, shown
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.deribit import parse_deribit
 from crossmargin.instruments.terms import (
@@ -88,7 +88,7 @@ def from_chain(table: TextTable, *, as_of: datetime | None) -> Market:
                 bid=cells.number(columns["bid_price"][k], row, "bid_price", low=0),
                 ask=cells.number(columns["ask_price"][k], row, "ask_price", low=0),
                 mark=cells.number(columns["mark_price"][k], row, "mark_price", low=0),
-                vol=cells.number(columns.get("mark_iv", empty)[k], row, "mark_iv", low=0),
+                vol=cells.number(columns.get("mark_iv", empty)[k], row, "mark_iv", low=0, high=MOST_VOL),
                 forward=cells.number(columns["underlying_price"][k], row, "underlying_price", low=0),
                 forward_name=columns.get("underlying_name", empty)[k],
                 index=cells.number(columns.get("index_price", empty)[k], row, "index_price", low=0),
@@ -138,20 +138,23 @@ def from_summary(document: Any, *, file: str, as_of: datetime | None) -> Market:
     problems: list[Problem] = []
     cells = Cells(file, problems)
 
-    def number(entry: Mapping[str, Any], row: int, key: str) -> float | None:
+    def number(entry: Mapping[str, Any], row: int, key: str, **limits: float) -> float | None:
         value = entry.get(key)
-        return None if value is None else cells.number(str(value), row, key, low=0)
+        if isinstance(value, bool | list | dict):
+            cells.wrong(row, key, f"{shown(str(value))} is not a number", "Save the answer as it comes.")
+            return None
+        return None if value is None else cells.number(str(value), row, key, low=0, **limits)
 
     rows, stamps = [], []
     for k, entry in enumerate(result, start=1):
         name = entry.get("instrument_name")
         if not isinstance(name, str):
-            cells.wrong(k, "instrument_name", f"is {name!r}", "Every entry names its instrument.")
+            cells.wrong(k, "instrument_name", f"is {shown(str(name))}", "Every entry names its instrument.")
             continue
         stamp = number(entry, k, "creation_timestamp")
         if stamp:
             stamps.append(stamp)
-        vol = number(entry, k, "mark_iv")
+        vol = number(entry, k, "mark_iv", high=100 * MOST_VOL)
         rows.append(
             _Row(
                 name=name,
@@ -177,7 +180,7 @@ def from_summary(document: Any, *, file: str, as_of: datetime | None) -> Market:
             )
         )
     try:
-        moment = as_of or datetime.fromtimestamp(max(stamps) / 1000, UTC)
+        stated = datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
     except (OverflowError, ValueError, OSError):
         raise FileFormatError(
             Problem(
@@ -188,7 +191,12 @@ def from_summary(document: Any, *, file: str, as_of: datetime | None) -> Market:
                 kind=FileFormatError,
             )
         ) from None
-    return _market(rows, moment, f"Deribit book summary {file}", file, ())
+    notes = []
+    if as_of is not None and stated is not None and stated != as_of:
+        notes.append(f"the file states {format_utc(stated)}; {format_utc(as_of)} was asked for")
+    moment = as_of or stated
+    assert moment is not None
+    return _market(rows, moment, f"Deribit book summary {file}", file, notes)
 
 
 def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: Iterable[str]) -> Market:
@@ -206,6 +214,7 @@ def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: It
                     needed="One row an instrument.",
                     file=file,
                     row=row.row,
+                    column="instrument",
                 )
             )
             continue
@@ -218,11 +227,13 @@ def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: It
         # A listed future is named by its options; a synthetic forward ("SYN.", "index_price") is not traded.
         if is_option and row.forward and row.forward_name.startswith(f"{instrument.underlying}-"):
             future_prices.setdefault(row.forward_name, []).append(row.forward)
+        # A future or perpetual at 0 is not quoted; an option may be worth nothing.
+        bid, ask, mark = (price if is_option else price or None for price in (row.bid, row.ask, row.mark))
         quotes[row.name] = Quote(
             instrument=instrument,
-            bid=row.bid,
-            ask=row.ask,
-            mark=row.mark,
+            bid=bid,
+            ask=ask,
+            mark=mark,
             vol=(row.vol or None) if is_option else None,
             forward=(row.forward or None) if is_option else None,
         )
@@ -241,16 +252,17 @@ def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: It
             )
     raise_problems(problems)
     if not quotes:
-        reasons = f": {excluded[0].name}: {excluded[0].detail}" if excluded else ""
-        raise FileFormatError(
-            Problem(found=f"no row can be margined{reasons}", file=file, kind=FileFormatError)
-        )
-    for name, prices in future_prices.items():
-        if name not in quotes:
-            instrument = parse_deribit(name)
-            if isinstance(instrument, DatedFuture):
-                quotes[name] = Quote(instrument=instrument, mark=median(prices))
+        reasons = f"; row {excluded[0].row}: {excluded[0].name}: {excluded[0].detail}" if excluded else ""
+        raise FileFormatError(Problem(found=f"no row can be margined{reasons}", file=file, kind=FileFormatError))
     noted = list(notes)
+    for name, prices in future_prices.items():
+        if name in quotes:
+            continue
+        future = _future(name)
+        if future is None or future.expiry <= as_of:
+            noted.append(f"options name '{shown(name)}' as their forward, which is no future that trades")
+        else:
+            quotes[name] = Quote(instrument=future, mark=median(prices))
     noted += _set_forwards(quotes)
     for coin in index:
         perpetual = f"{coin}-PERPETUAL"
@@ -287,17 +299,15 @@ def _set_forwards(quotes: dict[str, Quote]) -> list[str]:
         quoted = [forward for name in names if (forward := quotes[name].forward) is not None]
         if not quoted:
             continue
-        forward: float | None = None
+        implied_forward: float | None = None
         if payoff is Payoff.INVERSE:
-            forward = _implied_forward([quotes[name] for name in names], median(quoted))
-            implied += forward is not None
+            implied_forward = _implied_forward([quotes[name] for name in names], median(quoted))
+            implied += implied_forward is not None
         for name in names:
-            quotes[name] = replace(quotes[name], forward=median(quoted) if forward is None else forward)
+            quotes[name] = replace(quotes[name], forward=median(quoted) if implied_forward is None else implied_forward)
     if not implied:
         return []
-    return [
-        f"forwards of {implied} of {len(expiries)} expiries are those that the marks imply by put-call parity"
-    ]
+    return [f"forwards of {implied} of {len(expiries)} expiries are those that the marks imply by put-call parity"]
 
 
 def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
@@ -308,14 +318,17 @@ def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
         if isinstance(option, VanillaOption) and quote.mark:
             marks.setdefault(float(option.strike), {})[option.right] = quote.mark
     strikes = sorted(marks)
-    call, put = (
-        np.array([marks[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT)
-    )
+    call, put = (np.array([marks[k].get(right, np.nan) for k in strikes]) for right in (Right.CALL, Right.PUT))
     return inverse_parity_forward(np.array(strikes), call, put, quoted)
 
 
 def _terms(row: _Row, as_of: datetime, excluded: list[Excluded]) -> Instrument | None:
     """Terms of a row, or `None` with the reason on the list."""
+    if fault := name_fault(row.name):
+        excluded.append(
+            Excluded(name=shown(row.name), reason=Reason.UNSUPPORTED, detail=f"its name {fault[0]}", row=row.row)
+        )
+        return None
     try:
         instrument = parse_deribit(row.name)
     except CrossmarginError as error:
@@ -334,6 +347,14 @@ def _terms(row: _Row, as_of: datetime, excluded: list[Excluded]) -> Instrument |
         )
         return None
     return instrument
+
+
+def _future(name: str) -> DatedFuture | None:
+    try:
+        instrument = parse_deribit(name)
+    except CrossmarginError:
+        return None
+    return instrument if isinstance(instrument, DatedFuture) else None
 
 
 def _is_known(name: str) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 
 from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
 from crossmargin.files.market import read_market
-from crossmargin.files.positions import assemble, parse_balances, parse_positions
+from crossmargin.files.positions import read_book
+from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Book
+from crossmargin.revaluation.inputs import pricing_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +30,7 @@ def read_inputs(
     *,
     market_format: str | None = None,
     as_of: str | datetime | None = None,
+    policy: MissingPolicy | None = None,
 ) -> Inputs:
     """Read everything, and raise once with all problems of all files.
 
@@ -37,6 +40,8 @@ def read_inputs(
         As `read_positions` takes them.
     market
         As `read_market` takes it.
+    policy : MissingPolicy, optional
+        To list, beside other problems, the prices that it does not replace.
 
     Raises
     ------
@@ -49,12 +54,20 @@ def read_inputs(
         snapshot = read_market(market, market_format=market_format, as_of=as_of)
     except CrossmarginError as error:
         problems += error.problems
-    if isinstance(positions, Book):
-        raise_problems(problems)
-        assert snapshot is not None
-        return Inputs(book=positions, market=snapshot)
-    parsed = parse_positions(positions, problems, snapshot)
-    cash = None if balances is None else parse_balances(balances, problems)
+    book = read_book(positions, balances, problems, snapshot)
+    if problems and book is not None and snapshot is not None:
+        problems += _unpriced(book, snapshot, policy or MissingPolicy())
     raise_problems(problems)
-    assert parsed is not None and snapshot is not None
-    return Inputs(book=assemble(parsed, cash), market=snapshot)
+    assert book is not None
+    assert snapshot is not None
+    return Inputs(book=book, market=snapshot)
+
+
+def _unpriced(book: Book, market: Market, policy: MissingPolicy) -> list[Problem]:
+    """What the calculation would refuse next, so that it is said now."""
+    listed = tuple(name for name in book.instruments if name in market)
+    try:
+        pricing_inputs(market, listed, policy)
+    except CrossmarginError as error:
+        return [book.located(problem) for problem in error.problems]
+    return []

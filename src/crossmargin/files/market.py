@@ -11,17 +11,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from crossmargin.basics.errors import FileFormatError, InputError, Problem
+from crossmargin.basics.errors import FileFormatError, InputError, Problem, raise_problems
 from crossmargin.basics.times import parse_utc
 from crossmargin.files import cboe, deribit, plain_market
+from crossmargin.files.cells import shown
 from crossmargin.files.tables import (
     TextTable,
-    decode,
+    frame_as_text,
     head,
+    is_json,
     is_parquet,
     parse_csv,
-    parquet_as_text,
-    read_bytes,
+    read_frame,
+    read_text,
 )
 from crossmargin.market.snapshot import Market
 
@@ -60,16 +62,16 @@ def read_market(
         return source
     path = Path(source)
     moment = _moment(as_of)
-    start = head(path)
     wanted = _format(market_format)
-    if is_parquet(start):
-        table = parquet_as_text(path)
-    elif start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+    if is_parquet(head(path)):
+        table = frame_as_text(read_frame(path), path.name)
+    elif is_json(path):
         if wanted not in (None, MarketFormat.DERIBIT_SUMMARY):
             raise _mismatch(path.name, "JSON", wanted)
         return deribit.from_summary(_json(path), file=path.name, as_of=moment)
     else:
-        table = parse_csv(decode(read_bytes(path), path.name), path.name)
+        table = parse_csv(read_text(path), path.name)
+    raise_problems(table.problems)
     wanted = wanted or recognised(table)
     if wanted is MarketFormat.DERIBIT_CHAIN:
         return deribit.from_chain(table, as_of=moment)
@@ -91,11 +93,11 @@ def recognised(table: TextTable) -> MarketFormat:
         return MarketFormat.PLAIN
     raise FileFormatError(
         Problem(
-            found=f"no market format that we know has the header {', '.join(table.columns)}",
+            found=f"no market format that we know has the header {shown(', '.join(table.columns), 500)}",
             needed="A Deribit chain has snapshot_time, instrument, underlying_price; a Cboe table root, instrument, "
             "underlying_last; our own as_of, instrument. Or name it with --market-format.",
             file=table.file,
-            row=1,
+            row=table.header_row,
             kind=FileFormatError,
         )
     )
@@ -108,7 +110,7 @@ def _format(name: str | None) -> MarketFormat | None:
         return MarketFormat(name)
     except ValueError:
         raise InputError(
-            Problem(found=f"no market format '{name}'", needed=f"One of {', '.join(MarketFormat)}.")
+            Problem(found=f"no market format '{shown(name)}'", needed=f"One of {', '.join(MarketFormat)}.")
         ) from None
 
 
@@ -118,22 +120,30 @@ def _moment(as_of: str | datetime | None) -> datetime | None:
     if isinstance(as_of, str):
         try:
             return parse_utc(as_of)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InputError(
-                Problem(found=f"as-of time: {error}", needed="Write it like 2026-01-31T08:00:00Z.")
+                Problem(found=f"as-of time: {shown(str(error))}", needed="Write it like 2026-01-31T08:00:00Z.")
             ) from None
     if as_of.tzinfo is None:
         raise InputError(Problem(found="as-of time without a zone", needed="Give an aware datetime, in UTC."))
-    return as_of.astimezone(UTC)
+    try:
+        return as_of.astimezone(UTC)
+    except OverflowError as error:
+        raise InputError(f"as-of time {as_of}: {error}") from None
 
 
 def _json(path: Path) -> Any:
-    text = decode(read_bytes(path), path.name)
+    text = read_text(path)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise FileFormatError(
-            Problem(found=f"is no JSON ({error})", file=path.name, kind=FileFormatError)
+            Problem(
+                found=f"is no JSON ({shown(str(error), 200)})",
+                needed="Save the answer as it comes.",
+                file=path.name,
+                kind=FileFormatError,
+            )
         ) from None
 
 
@@ -143,5 +153,10 @@ def _refuse_constant(name: str) -> float:
 
 def _mismatch(file: str, is_a: str, wanted: MarketFormat | None) -> FileFormatError:
     return FileFormatError(
-        Problem(found=f"is {is_a}, which '{wanted}' is not", needed="Leave --market-format out.", file=file)
+        Problem(
+            found=f"is {is_a}, which '{wanted}' is not",
+            needed="Leave the market format out: it is recognised.",
+            file=file,
+            kind=FileFormatError,
+        )
     )

@@ -1,10 +1,10 @@
 """Our own plain market: one CSV row an instrument, every column named for what it holds.
 
-Required: `as_of` (the same in every row) and `instrument`. Prices: `index_price` (of the underlying), `forward_price`
-(of an option), `bid_price`, `ask_price`, `mark_price` (coin for an inverse option), `vol` (decimal), `vol_model` (`black`
-or `bachelier`), `discount`. Terms, for names that say none: `kind`, `underlying`, `payoff`, `quote_currency`,
-`settlement_currency`, `multiplier`, `expiry`, `strike`, `option_type`, `style`, `delivery`, `on`. An empty cell is "not
-quoted". It is also what a case document holds.
+Required: `as_of` (the same in every row, or `--as-of` chooses) and `instrument`. Prices: `index_price` (of the
+underlying), `forward_price` (of an option), `bid_price`, `ask_price`, `mark_price` (coin for an inverse option), `vol`
+(decimal), `vol_model` (`black` or `bachelier`), `discount`. Terms, for names that say none: `kind`, `underlying`,
+`payoff`, `quote_currency`, `settlement_currency`, `multiplier`, `expiry`, `strike`, `option_type`, `style`, `delivery`,
+`on`. An empty cell is "not quoted". It is also what a case document holds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, InputError, Problem, raise_problems
 from crossmargin.basics.times import format_utc, parse_utc
-from crossmargin.files.cells import Cells
+from crossmargin.files.cells import LARGEST, MOST_VOL, SMALLEST, Cells, name_fault, shown
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.symbols import canonical_name, parse_symbol
 from crossmargin.instruments.terms import (
@@ -59,6 +59,7 @@ PRICE_COLUMNS = (
     "vol_model",
     "discount",
 )
+_LONGEST_DECIMAL = 64
 COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS)
 
 
@@ -69,16 +70,29 @@ def from_table(table: TextTable, *, as_of: datetime | None) -> Market:
     cells = Cells(table.file, problems)
     unknown = [name for name in table.columns if name not in COLUMNS]
     for name in unknown:
-        cells.wrong(1, name, f"column '{name}' is not known", f"Known: {', '.join(COLUMNS)}.")
+        cells.wrong(
+            table.header_row,
+            shown(name),
+            f"column '{shown(name)}' is not known",
+            f"Write it '{name.lower()}'." if name.lower() in COLUMNS else f"Known: {', '.join(COLUMNS)}.",
+        )
     moments = {text: cells.time(text, table.row(k), "as_of") for k, text in _first_of(table.columns["as_of"])}
-    if len(moments) > 1 and as_of is None:
-        cells.wrong(None, "as_of", f"{len(moments)} different times in one market", "One snapshot a file.")
+    known = sorted({moment for moment in moments.values() if moment is not None})
+    if len(known) > 1 and as_of is None:
+        cells.wrong(None, "as_of", f"{len(known)} different times in one market", "Choose one with --as-of.")
+    if known and as_of is not None and as_of not in known:
+        cells.wrong(
+            None,
+            "as_of",
+            f"no snapshot of {format_utc(as_of)}",
+            f"The file holds {', '.join(map(format_utc, known[:3]))}{' and more' * (len(known) > 3)}.",
+        )
     raise_problems(problems)
-    moment = as_of or next(iter(moments.values()))
-    assert moment is not None
+    moment = as_of or known[0]
     records = (
         (table.row(k), {name: cells_of[k] for name, cells_of in table.columns.items() if cells_of[k]})
         for k in range(len(table))
+        if moments[table.columns["as_of"][k]] == moment
     )
     return from_records(records, as_of=moment, source=f"market {table.file}", file=table.file)
 
@@ -103,7 +117,7 @@ def from_records(
     prices = dict(prices or {})
     for row, record in records:
         number = {
-            name: cells.number(record.get(name, ""), row, name, low=-np.inf if name in _SIGNED else 0.0)
+            name: cells.number(record.get(name, ""), row, name, low=-LARGEST if name in _SIGNED else 0.0)
             for name in PRICE_COLUMNS
             if name != "vol_model"
         }
@@ -124,7 +138,8 @@ def from_records(
             continue
         model = record.get("vol_model", "black")
         if model not in ("black", "bachelier"):
-            cells.wrong(row, "vol_model", f"'{model}'", "'black' or 'bachelier'.")
+            cells.wrong(row, "vol_model", f"'{shown(model)}'", "'black' or 'bachelier'.")
+        _check_quote(cells, row, instrument, number, is_black=model == "black")
         if instrument.name in quotes:
             cells.wrong(row, "instrument", f"'{instrument.name}' stands twice", "One row an instrument.")
         at = number["index_price"]
@@ -143,7 +158,7 @@ def from_records(
         if isinstance(instrument, Spot) and instrument.quote_currency == "USD":
             price = at if at is not None else number["mark_price"]
             if price is not None:
-                prices[instrument.underlying] = price
+                prices.setdefault(instrument.underlying, price)  # a case states its own
                 index.setdefault(instrument.underlying, price)
         quotes[instrument.name] = Quote(
             instrument=instrument,
@@ -155,6 +170,7 @@ def from_records(
             forward=number["forward_price"],
             discount=1.0 if number["discount"] is None else number["discount"],
         )
+    _check_indices(cells, quotes.values(), index)
     raise_problems(problems)
     if not quotes:
         raise FileFormatError(
@@ -177,6 +193,48 @@ def from_records(
     )
 
 
+def _check_quote(
+    cells: Cells, row: int, instrument: Instrument, number: Mapping[str, float | None], *, is_black: bool
+) -> None:
+    """Prices that the kind of contract cannot have."""
+    is_option = isinstance(instrument, VanillaOption)
+    inverse = instrument.payoff is Payoff.INVERSE
+    for column, value in number.items():
+        if value is None:
+            continue
+        is_touch = column in ("bid_price", "ask_price", "mark_price")
+        if is_option and is_touch and value < 0:
+            cells.wrong(row, column, f"{value:g} is the price of an option", "An option is worth 0 or more.")
+        elif inverse and value <= 0 and (column == "forward_price" or (is_touch and not is_option)):
+            cells.wrong(row, column, f"{value:g} is the price of an inverse contract", "It needs a price above 0.")
+        elif column == "vol" and value == 0:
+            cells.wrong(row, column, "0 is no volatility", "Leave it empty if there is none.")
+        elif column == "vol" and is_black and value > MOST_VOL:
+            cells.wrong(row, column, f"{value:g} is above {MOST_VOL:g}", "Write a decimal: 0.8 is 80%.")
+        elif column == "discount" and not 0 < value <= _MOST_DISCOUNT:
+            cells.wrong(row, column, f"{value:g} is no discount factor", f"Above 0, at most {_MOST_DISCOUNT:g}.")
+
+
+def _check_indices(cells: Cells, quotes: Iterable[Quote], index: Mapping[str, float]) -> None:
+    """An index at or below 0 is for linear contracts and Bachelier volatilities only."""
+    reported = set()
+    for quote in quotes:
+        instrument = quote.instrument
+        at = index.get(instrument.underlying)
+        if at is None or at > 0 or instrument.underlying in reported:
+            continue
+        is_black = isinstance(instrument, VanillaOption) and not quote.vol_normal
+        if is_black or instrument.payoff is Payoff.INVERSE:
+            reported.add(instrument.underlying)
+            cells.wrong(
+                None,
+                "index_price",
+                f"{at:g} of {instrument.underlying}, which '{instrument.name}' is on",
+                "Black volatilities and inverse contracts need a price above 0.",
+            )
+
+
+_MOST_DISCOUNT = 10.0
 _SIGNED = ("index_price", "forward_price", "bid_price", "ask_price", "mark_price")
 """Columns that may be negative: crude oil was, once."""
 
@@ -190,6 +248,9 @@ def terms_of(record: Mapping[str, str]) -> Instrument:
         Naming the column that is wrong.
     """
     name = record.get("instrument", "")
+    for column in ("instrument", "underlying", "quote_currency", "settlement_currency"):
+        if fault := name_fault(record.get(column, "")):
+            raise InputError(Problem(found=f"{column} {fault[0]}", needed=fault[1], column=column))
     kind = record.get("kind", "")
     multiplier = _decimal(record, "multiplier")
     if not kind:
@@ -201,8 +262,7 @@ def terms_of(record: Mapping[str, str]) -> Instrument:
         "name": canonical_name(name),
         "underlying": underlying,
         "quote_currency": quote,
-        "settlement_currency": record.get("settlement_currency")
-        or (underlying if payoff is Payoff.INVERSE else quote),
+        "settlement_currency": record.get("settlement_currency") or (underlying if payoff is Payoff.INVERSE else quote),
         "payoff": payoff,
         "multiplier": Decimal(1) if multiplier is None else multiplier,
     }
@@ -226,9 +286,7 @@ def terms_of(record: Mapping[str, str]) -> Instrument:
             delivery=_choice(record, "delivery", Delivery, Delivery.CASH),
             on=_choice(record, "on", On, On.INDEX),
         )
-    raise InputError(
-        Problem(found=f"kind '{kind}'", needed="spot, future, perpetual or option.", column="kind")
-    )
+    raise InputError(Problem(found=f"kind '{shown(kind)}'", needed="spot, future, perpetual or option.", column="kind"))
 
 
 def record_of(quote_row: int, market: Market) -> dict[str, str]:
@@ -276,12 +334,18 @@ def _decimal(record: Mapping[str, str], column: str) -> Decimal | None:
     if not text:
         return None
     try:
-        value = Decimal(text)
+        value = Decimal(text if text.isascii() and "_" not in text and len(text) <= _LONGEST_DECIMAL else "")
     except InvalidOperation:
         value = Decimal("NaN")
     if not value.is_finite():
+        raise InputError(Problem(found=f"'{shown(text)}' is not a number", needed="Write a decimal.", column=column))
+    if value and not Decimal(SMALLEST) <= abs(value) <= Decimal(LARGEST):
         raise InputError(
-            Problem(found=f"'{text[:80]}' is not a number", needed="Write a decimal.", column=column)
+            Problem(
+                found=f"{column} {text} is out of range",
+                needed=f"Its magnitude is from {SMALLEST:g} to {LARGEST:g}.",
+                column=column,
+            )
         )
     return value
 
@@ -290,10 +354,10 @@ def _expiry(record: Mapping[str, str]) -> datetime:
     text = record.get("expiry", "")
     try:
         return parse_utc(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(
             Problem(
-                found=f"expiry '{text[:80]}' ({error})",
+                found=f"expiry '{shown(text)}' ({shown(str(error))})",
                 needed="Write it like 2026-03-27T08:00:00Z.",
                 column="expiry",
             )
@@ -308,5 +372,5 @@ def _choice(record: Mapping[str, str], column: str, options: Any, default: Any) 
         return options(text)
     except ValueError:
         raise InputError(
-            Problem(found=f"{column} '{text[:80]}'", needed=f"One of {', '.join(options)}.", column=column)
+            Problem(found=f"{column} '{shown(text)}'", needed=f"One of {', '.join(options)}.", column=column)
         ) from None

@@ -1,8 +1,8 @@
 """Text tables from files: CSV (plain or gzip) and Parquet, as columns of strings with their row numbers.
 
 Everything is read as text, so that a quantity is the decimal that was written and a bad cell can be shown as it
-stands. Limits are checked before anything is parsed. Small CSV files go through the standard library, which starts at
-once; larger ones and Parquet through polars, with the same result.
+stands. Limits are checked before anything is parsed. CSV of every size goes through the standard library, which starts
+at once and knows the line of every record; Parquet through polars.
 """
 
 from __future__ import annotations
@@ -10,24 +10,33 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import os
+import re
+import stat
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from crossmargin.basics.errors import FileFormatError, Problem, raise_problems
 
+if TYPE_CHECKING:
+    import polars as pl
+
 MOST_BYTES = 8 * 1024**3
-"""Largest file, and largest text that a gzip file may unfold to."""
+"""Largest file."""
+MOST_TEXT_BYTES = 2 * 1024**3
+"""Largest text, also what a gzip file may unfold to; more rows than that are for Parquet."""
 MOST_COLUMNS = 1000
 LONGEST_CELL = 65_536
-SMALL_BYTES = 8 * 1024**2
-"""CSV text up to this size goes through the standard library."""
+_HEAD_BYTES = 65_536
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _DELIMITERS = ",;\t|"
+_QUOTED = re.compile('"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +52,19 @@ class TextTable:
     first_row : int
         Row number of the first record: 2 under a header, 1 where there is no header line.
     lines : list of int or None
-        Line of each record, where blank lines or line breaks in cells make it other than counting on.
+        Line at which each record begins, where blank lines or line breaks in cells make it other than counting on.
+    header_row : int or None
+        Line of the header; `None` where there is no header line.
+    problems : tuple of Problem
+        Rows that are left out because their number of cells is wrong: for whoever checks the others.
     """
 
     file: str
     columns: dict[str, list[str]]
     first_row: int = 2
     lines: list[int] | None = None
+    header_row: int | None = 1
+    problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -60,23 +75,26 @@ class TextTable:
 
     def require(self, names: Sequence[str], what: str) -> None:
         """Raise `FileFormatError` naming every column of `names` that is missing."""
-        missing = [name for name in names if name not in self.columns]
+        spelled = {name.lower(): name for name in self.columns}
         raise_problems(
             [
                 Problem(
-                    found=f"column '{name}' is missing; the header is {', '.join(self.columns)}",
-                    needed=f"A {what} file has the columns {', '.join(names)}.",
+                    found=f"column '{name}' is missing; the header is {', '.join(self.columns) or 'empty'}",
+                    needed=f"Write '{spelled[name]}' as '{name}'."
+                    if name in spelled
+                    else f"A {what} file has the columns {', '.join(names)}.",
                     file=self.file,
-                    row=1,
+                    row=self.header_row,
                     column=name,
                     kind=FileFormatError,
                 )
-                for name in missing
+                for name in names
+                if name not in self.columns
             ]
         )
 
 
-def head(path: Path, n_bytes: int = 65_536) -> bytes:
+def head(path: Path, n_bytes: int = _HEAD_BYTES) -> bytes:
     """First bytes of a file, unfolded if it is gzip.
 
     Raises
@@ -84,23 +102,8 @@ def head(path: Path, n_bytes: int = 65_536) -> bytes:
     FileFormatError
         If there is no such file, it is empty, too large or broken gzip.
     """
-    try:
-        size = path.stat().st_size
-    except OSError:
-        raise FileFormatError(_problem(path, "there is no such file", "Check the path.")) from None
-    if path.is_dir():
-        raise FileFormatError(_problem(path, "is a folder", "Name a file."))
-    if size == 0:
-        raise FileFormatError(_problem(path, "is empty", "It needs a header and at least one row."))
-    if size > MOST_BYTES:
-        raise FileFormatError(_problem(path, f"has {size:,} bytes", f"At most {MOST_BYTES:,} are read."))
-    try:
-        with _opened(path) as stream:
-            return stream.read(n_bytes)
-    except OSError as error:
-        raise FileFormatError(_problem(path, f"cannot be read ({error.strerror or error})", "")) from None
-    except (EOFError, zlib.error):
-        raise FileFormatError(_problem(path, "is broken gzip", "Compress it again.")) from None
+    with _opened(path) as stream:
+        return stream.read(n_bytes)
 
 
 def is_parquet(start: bytes) -> bool:
@@ -108,20 +111,28 @@ def is_parquet(start: bytes) -> bool:
     return start.startswith(_PARQUET)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The whole file, unfolded if it is gzip, never more than `MOST_BYTES`."""
-    head(path, 1)
-    chunks, total = [], 0
+def is_json(path: Path) -> bool:
+    """Whether a file begins as a JSON object or list does; not, where it cannot be read: its reader says why."""
     try:
-        with _opened(path) as stream:
-            while chunk := stream.read(1 << 20):
-                total += len(chunk)
-                if total > MOST_BYTES:
-                    raise FileFormatError(_problem(path, f"unfolds to more than {MOST_BYTES:,} bytes", ""))
-                chunks.append(chunk)
-    except (EOFError, zlib.error, OSError):
-        raise FileFormatError(_problem(path, "is broken gzip", "Compress it again.")) from None
-    return b"".join(chunks)
+        return head(path).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+    except FileFormatError:
+        return False
+
+
+def read_text(path: Path, most_bytes: int | None = None) -> str:
+    """The whole file as text, unfolded if it is gzip; errors as `head` and `decode`."""
+    most = MOST_TEXT_BYTES if most_bytes is None else most_bytes
+    _refuse_binary(head(path), path.name)
+    chunks, total = [], 0
+    with _opened(path) as stream:
+        while chunk := stream.read(1 << 20):
+            total += len(chunk)
+            if total > most:
+                raise FileFormatError(
+                    _problem(path, f"is or unfolds to more than {most:,} bytes of text", "Use Parquet.")
+                )
+            chunks.append(chunk)
+    return decode(b"".join(chunks), path.name)
 
 
 def read_table(path: Path) -> TextTable:
@@ -130,12 +141,11 @@ def read_table(path: Path) -> TextTable:
     Raises
     ------
     FileFormatError
-        For a wrong encoding, a duplicate or empty header, ragged rows, no rows: all of a kind at once.
+        For a wrong encoding, a duplicate or empty header, no rows: all of a kind at once.
     """
-    start = head(path)
-    if is_parquet(start):
-        return parquet_as_text(path)
-    return parse_csv(decode(read_bytes(path), path.name), path.name)
+    if is_parquet(head(path)):
+        return frame_as_text(read_frame(path), path.name)
+    return parse_csv(read_text(path), path.name)
 
 
 def decode(raw: bytes, file: str) -> str:
@@ -146,13 +156,7 @@ def decode(raw: bytes, file: str) -> str:
     FileFormatError
         Naming the encoding that it looks like.
     """
-    guess = ""
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        guess = "UTF-16"
-    elif b"\x00" in raw[:65_536]:
-        guess = "binary data"
-    if guess:
-        raise FileFormatError(_problem(file, f"is {guess}, not UTF-8 text", "Save it as CSV UTF-8."))
+    _refuse_binary(raw[:_HEAD_BYTES], file)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -168,93 +172,123 @@ def decode(raw: bytes, file: str) -> str:
         ) from None
 
 
+def _refuse_binary(start: bytes, file: str) -> None:
+    guess = ""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        guess = "UTF-16"
+    elif b"\x00" in start:
+        guess = "binary data"
+    if guess:
+        raise FileFormatError(_problem(file, f"is {guess}, not UTF-8 text", "Save it as CSV UTF-8."))
+
+
 def parse_csv(text: str, file: str) -> TextTable:
     """Columns of CSV text; the delimiter is the one that splits the header into most columns."""
-    first_line = text.split("\n", 1)[0]
-    if not text.strip():
+    # newline="" ends lines at \n, \r\n and \r alike, and leaves those inside quotes as they are.
+    first_line = next((line for line in io.StringIO(text, newline="") if line.strip()), "")
+    if not first_line:
         raise FileFormatError(_problem(file, "is empty", "It needs a header and at least one row."))
-    delimiter = max(_DELIMITERS, key=first_line.count)
-    if len(text) > SMALL_BYTES:
-        return _large_csv(text, file, delimiter)
+    delimiter = max(_DELIMITERS, key=_QUOTED.sub("", first_line).count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    csv.field_size_limit(LONGEST_CELL)
+    limit_before = csv.field_size_limit(LONGEST_CELL)
+    header: list[str] = []
+    header_row = 1
     problems: list[Problem] = []
-    records: list[list[str]] = []
+    cells: list[str] = []  # row by row; not a list a row, which is slow by the million
     lines: list[int] = []
+    begins = 1
     try:
-        header = _checked_header([cell.strip() for cell in next(reader)], file)
         for record in reader:
-            if not record:  # a blank line is no row
-                continue
-            if len(record) != len(header):
-                problems.append(_ragged(file, reader.line_num, len(record), len(header)))
-                continue
-            records.append(record)
-            lines.append(reader.line_num)
+            row, begins = begins, reader.line_num + 1
+            if not header:
+                if any(cell.strip() for cell in record):
+                    header, header_row = checked_header([c.strip() for c in record], file, row), row
+            elif len(record) == len(header):
+                cells += record
+                lines.append(row)
+            elif len(record) > 1 or any(cell.strip() for cell in record):  # a blank line is no row
+                problems.append(_ragged(file, row, len(record), len(header)))
     except csv.Error as error:
         raise FileFormatError(
-            Problem(found=f"is no CSV ({error})", file=file, row=reader.line_num, kind=FileFormatError)
+            Problem(
+                found=f"is no CSV ({error})",
+                needed="Check the quotes of this row.",
+                file=file,
+                row=begins,
+                kind=FileFormatError,
+            )
         ) from None
-    raise_problems(problems)
-    if not records:
+    finally:
+        csv.field_size_limit(limit_before)
+    if not cells:
+        raise_problems(problems)
         raise FileFormatError(_problem(file, "has a header and no rows", "It needs at least one row."))
-    columns = {
-        name: [cell.strip() for cell in cells]
-        for name, cells in zip(header, zip(*records, strict=True), strict=True)
-    }
-    return TextTable(file=file, columns=columns, lines=lines)
+    columns = {name: [cell.strip() for cell in cells[k :: len(header)]] for k, name in enumerate(header)}
+    return TextTable(file=file, columns=columns, lines=lines, header_row=header_row, problems=tuple(problems))
 
 
-def _large_csv(text: str, file: str, delimiter: str) -> TextTable:
+def read_frame(path: Path) -> pl.DataFrame:
+    """A Parquet file as a polars frame."""
     import polars as pl
 
-    header = _checked_header(
-        [c.strip() for c in next(csv.reader([text.split("\n", 1)[0]], delimiter=delimiter))], file
-    )
     try:
-        frame = pl.read_csv(
-            text.encode(), separator=delimiter, infer_schema=False, missing_utf8_is_empty_string=True
-        )
-    except pl.exceptions.PolarsError as error:
-        raise FileFormatError(_problem(file, f"is no CSV ({str(error).splitlines()[0]})", "")) from None
+        return pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = (str(error).splitlines() or ["damaged"])[0]
+        raise FileFormatError(_problem(path, f"is no Parquet that can be read ({reason})", "Write it again.")) from None
+
+
+def checked_frame(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+    """A frame with rows and unique headers without outer blanks, no column of lists, objects or bytes."""
+    import polars as pl
+
+    header = checked_header([name.strip() for name in frame.columns], file, None)
+    raise_problems(
+        [
+            Problem(
+                found=f"column '{name}' holds {dtype}",
+                needed="Every cell is one text or number.",
+                file=file,
+                column=name,
+                kind=FileFormatError,
+            )
+            for name, dtype in zip(header, frame.dtypes, strict=True)
+            if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
+        ]
+    )
+    if not frame.height:
+        raise FileFormatError(_problem(file, "has no rows", "It needs at least one row."))
+    return frame.rename(dict(zip(frame.columns, header, strict=True)))
+
+
+def frame_as_text(frame: pl.DataFrame, file: str) -> TextTable:
+    """A frame as text columns; an absent value is the empty text."""
+    frame = checked_frame(frame, file)
     return TextTable(
         file=file,
-        columns={
-            name: frame[source].str.strip_chars().to_list()
-            for name, source in zip(header, frame.columns, strict=True)
-        },
-    )
-
-
-def parquet_as_text(path: Path) -> TextTable:
-    """A Parquet file as text columns; an absent value is the empty text."""
-    import polars as pl
-
-    try:
-        frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise FileFormatError(_problem(path, f"is no Parquet ({str(error).splitlines()[0]})", "")) from None
-    _checked_header(frame.columns, path.name)
-    if not frame.height:
-        raise FileFormatError(_problem(path, "has no rows", "It needs at least one row."))
-    return TextTable(
-        file=path.name,
-        columns={name: [cell_text(value) for value in frame[name].to_list()] for name in frame.columns},
+        columns={name: [cell_text(value).strip() for value in frame[name].to_list()] for name in frame.columns},
         first_row=1,
+        header_row=None,
     )
 
 
 def cell_text(value: object) -> str:
     """A value of a frame as the text that a CSV would hold; nothing is the empty text."""
-    if value is None:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # those of pandas
         return ""
     if isinstance(value, float):
-        return repr(value)
+        return repr(float(value))
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat()) if isoformat else str(value)
 
 
-def _checked_header(header: list[str], file: str) -> list[str]:
+def is_nan(value: object) -> bool:
+    """Whether this is a floating-point NaN, which is how pandas says that a text is missing."""
+    return isinstance(value, float) and math.isnan(value)
+
+
+def checked_header(header: list[str], file: str, row: int | None) -> list[str]:
+    """The header as it is; raise `FileFormatError` where a name is empty or stands twice, or there are too many."""
     problems = []
     seen: set[str] = set()
     for k, name in enumerate(header, start=1):
@@ -267,7 +301,7 @@ def _checked_header(header: list[str], file: str) -> list[str]:
         problems.append(f"{len(header):,} columns; at most {MOST_COLUMNS:,} are read")
     raise_problems(
         [
-            Problem(found=found, needed="Name every column once.", file=file, row=1, kind=FileFormatError)
+            Problem(found=found, needed="Name every column once.", file=file, row=row, kind=FileFormatError)
             for found in problems
         ]
     )
@@ -288,7 +322,33 @@ def _problem(path: Path | str, found: str, needed: str) -> Problem:
     return Problem(found=found, needed=needed, file=os.path.basename(path), kind=FileFormatError)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == _GZIP
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unfolded if it is gzip; whatever keeps them from being read is a `FileFormatError`."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        raise FileFormatError(_problem(path, "there is no such file", "Check the path.")) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise FileFormatError(_problem(path, "is a folder", "Name a file."))
+    if not stat.S_ISREG(status.st_mode):
+        raise FileFormatError(_problem(path, "is a pipe or a device", "Save its content to a file first."))
+    if status.st_size == 0:
+        raise FileFormatError(_problem(path, "is empty", "It needs a header and at least one row."))
+    if status.st_size > MOST_BYTES:
+        raise FileFormatError(_problem(path, f"has {status.st_size:,} bytes", f"At most {MOST_BYTES:,} are read."))
+    try:
+        with path.open("rb") as stream:
+            zipped = stream.read(2) == _GZIP
+            stream.seek(0)
+            if zipped:
+                with gzip.open(stream) as unfolded:
+                    yield unfolded  # type: ignore[misc]
+            else:
+                yield stream
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileFormatError(_problem(path, f"is broken gzip ({error})", "Compress it again.")) from None
+    except OSError as error:
+        raise FileFormatError(
+            _problem(path, f"cannot be read ({error.strerror or error})", "Check its permissions.")
+        ) from None

@@ -40,9 +40,7 @@ from crossmargin.instruments.terms import (
 
 EXPIRY_HOUR_UTC = 8
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-SPELLING = (
-    "Write it exactly as Deribit does, like BTC-27MAR26-90000-C, BTC-27MAR26, BTC-PERPETUAL or BTC_USDC"
-)
+SPELLING = "Write it exactly as Deribit does, like BTC-27MAR26-90000-C, BTC-27MAR26, BTC-PERPETUAL or BTC_USDC"
 
 # Contract sizes, by underlying and quote currency: facts, each with its source.
 #
@@ -159,9 +157,7 @@ def _parse(symbol: str, multiplier: Decimal | None) -> Instrument:
         )
     right = _RIGHTS.get(rest[-1])
     if right is None and _COMBO_CODE.fullmatch(rest[0]) and rest[0] != "PERPETUAL":
-        problem = Problem(
-            found=f"'{symbol}' is a combo", needed="Give its legs, each as a position of its own"
-        )
+        problem = Problem(found=f"'{symbol}' is a combo", needed="Give its legs, each as a position of its own")
         raise UnsupportedError(problem)
     if len(rest) != 3:
         raise _PartError(f"it has {len(rest) + 1} parts; an option has 4: coin, expiry, strike, C or P")
@@ -226,9 +222,7 @@ def _strike(text: str) -> Decimal:
     return Decimal(f"{whole}.{decimals}") if decimals else Decimal(whole)
 
 
-def _size(
-    symbol: str, payoff: Payoff, kind: str, underlying: str, quote: str, multiplier: Decimal | None
-) -> Decimal:
+def _size(symbol: str, payoff: Payoff, kind: str, underlying: str, quote: str, multiplier: Decimal | None) -> Decimal:
     known = _SIZES[payoff, kind].get((underlying, quote))
     if known is not None:
         return _checked(symbol, known, multiplier)

@@ -152,13 +152,9 @@ def _root_terms(root: str, symbol: str) -> RootTerms:
     if known is not None:
         return known
     if not root.isalpha():
-        found = (
-            f"'{symbol}' has a digit in its root '{root}': an adjusted, mini or FLEX contract, whose terms "
-        )
+        found = f"'{symbol}' has a digit in its root '{root}': an adjusted, mini or FLEX contract, whose terms "
         needed = "Give it in the plain market file, with all its terms"
-        raise UnsupportedError(
-            Problem(found=found + "the symbol does not say (deliverable unknown)", needed=needed)
-        )
+        raise UnsupportedError(Problem(found=found + "the symbol does not say (deliverable unknown)", needed=needed))
     if root in table.without_terms:
         found = f"'{symbol}' is an option on an index whose terms are not in our table (root '{root}')"
         needed = "Give it in the plain market file, with all its terms"
@@ -218,9 +214,7 @@ def occ_symbol(option: VanillaOption) -> str:
     """
     strike = option.strike * _STRIKE_UNITS
     if strike != strike.to_integral_value() or not 0 < strike < 10**8:
-        raise SymbolError(
-            f"instrument '{option.name}' has no OCC symbol: a strike of {option.strike} does not fit"
-        )
+        raise SymbolError(f"instrument '{option.name}' has no OCC symbol: a strike of {option.strike} does not fit")
     date = option.expiry.astimezone(_new_york())
     tail = f"{date:%y%m%d}{'C' if option.right == Right.CALL else 'P'}{int(strike):08d}"
     roots = [root for root, terms in root_table().terms.items() if terms.underlying == option.underlying]

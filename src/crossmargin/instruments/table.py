@@ -163,9 +163,7 @@ class InstrumentTable:
             chosen = np.flatnonzero(chosen)
         chosen = chosen.astype(np.int64)
         if chosen.ndim != 1 or np.any(np.diff(chosen) <= 0):
-            raise ShapeError(
-                "rows to take are not strictly ascending; sort them and drop what is there twice"
-            )
+            raise ShapeError("rows to take are not strictly ascending; sort them and drop what is there twice")
         if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < len(self)):
             raise ShapeError(f"rows {chosen[0]} to {chosen[-1]} of a table of {len(self)} instruments")
         names = tuple(self.names[i] for i in chosen)
@@ -219,9 +217,5 @@ class InstrumentTable:
 
     def _unknown(self, name: str) -> Problem:
         canonical = canonical_name(name)
-        hint = (
-            f"It has '{canonical}'; use that name"
-            if canonical in self._row_of
-            else "Add it, or correct the name"
-        )
+        hint = f"It has '{canonical}'; use that name" if canonical in self._row_of else "Add it, or correct the name"
         return Problem(found=f"no instrument '{name}' among the {len(self)} of this table", needed=hint)

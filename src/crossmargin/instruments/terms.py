@@ -288,9 +288,7 @@ def _common_problems(contract: Instrument) -> list[Problem]:
     for column in ("name", "underlying", "quote_currency", "settlement_currency"):
         text = getattr(contract, column)
         if not text or text != text.strip():
-            problems.append(
-                _problem(contract, column, f"{column} is {text!r}", "Give an id without blanks around it")
-            )
+            problems.append(_problem(contract, column, f"{column} is {text!r}", "Give an id without blanks around it"))
     multiplier = contract.multiplier
     if not _is_finite_decimal(multiplier) or multiplier <= 0:
         found = f"multiplier is {multiplier!r}"

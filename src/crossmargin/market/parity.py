@@ -29,9 +29,7 @@ class ParityFit:
     n_strikes: int
 
 
-def parity_forward(
-    strike: FloatArray, call: FloatArray, put: FloatArray, reference: float
-) -> ParityFit | None:
+def parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, reference: float) -> ParityFit | None:
     """Fit put-call parity near the money.
 
     Parameters
@@ -61,9 +59,7 @@ def parity_forward(
     return ParityFit(forward=forward, discount=discount, n_strikes=len(k))
 
 
-def inverse_parity_forward(
-    strike: FloatArray, call: FloatArray, put: FloatArray, quoted: float
-) -> float | None:
+def inverse_parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, quoted: float) -> float | None:
     """Forward at which coin-quoted marks were computed.
 
     In coin, `call - put = 1 - strike / forward`: every strike with both marks says the forward by itself. In a fast

@@ -29,8 +29,8 @@ from crossmargin.basics.errors import (
 )
 from crossmargin.basics.times import SECONDS_PER_YEAR, epoch_seconds, format_utc
 from crossmargin.instruments.symbols import parse_symbol
-from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable
-from crossmargin.instruments.terms import Instrument, VanillaOption
+from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable, Kind
+from crossmargin.instruments.terms import Instrument, Right, VanillaOption
 
 
 class VolSource(StrEnum):
@@ -220,9 +220,7 @@ class Market:
         raise_problems([problem for name in names if (problem := self.problem_with(name)) is not None])
         return np.array([self._row_of[name] for name in names], dtype=np.int64)
 
-    def problem_with(
-        self, name: str, *, file: str = "", row: int | None = None, column: str = ""
-    ) -> Problem | None:
+    def problem_with(self, name: str, *, file: str = "", row: int | None = None, column: str = "") -> Problem | None:
         """Why a position in `name` cannot be margined in this market; `None` if it can."""
         if name in self._row_of:
             return None
@@ -255,18 +253,19 @@ class Market:
 
     def _suggestion(self, terms: Instrument) -> str:
         """The listed contract that was probably meant: the nearest strike, or the most similar name."""
+        table = self.instruments
+        if terms.underlying not in table.underlyings:
+            return f"It is a market of {', '.join(table.underlyings)}."
+        same = table.underlying == table.underlyings.index(terms.underlying)
         if isinstance(terms, VanillaOption):
-            alike = [
-                listed
-                for listed in self.instruments.instruments
-                if isinstance(listed, VanillaOption)
-                and (listed.underlying, listed.expiry, listed.right)
-                == (terms.underlying, terms.expiry, terms.right)
-            ]
-            near = min(alike, key=lambda listed: abs(listed.strike - terms.strike), default=None)
-            if near is not None:
-                return f"The nearest strike it lists is '{near.name}'."
-        close = get_close_matches(terms.name, self.instruments.names, n=1, cutoff=0.75)
+            alike = np.flatnonzero(same & (table.kind == Kind.OPTION) & (table.is_call == (terms.right is Right.CALL)))
+            if len(alike):
+                away = np.abs(table.expiry_seconds[alike] - epoch_seconds(terms.expiry))
+                expiry = alike[away == away.min()]
+                nearest = expiry[np.argmin(np.abs(table.strike[expiry] - float(terms.strike)))]
+                return f"The nearest that it lists is '{table.names[nearest]}'."
+        others = [table.names[k] for k in np.flatnonzero(same & (table.kind != Kind.OPTION))]
+        close = get_close_matches(terms.name, others, n=1, cutoff=0.75)
         return f"Did you mean '{close[0]}'?" if close else "Check the name, or add its quote to the market."
 
     def subset(self, names: Iterable[str]) -> Market:
@@ -294,9 +293,7 @@ class Market:
         digest.update(format_utc(self.as_of).encode())
         digest.update(repr(self.vol_source).encode())
         for mapping in (self.index, self.prices):
-            digest.update(
-                repr(sorted((name, float(price).hex()) for name, price in mapping.items())).encode()
-            )
+            digest.update(repr(sorted((name, float(price).hex()) for name, price in mapping.items())).encode())
         digest.update("\n".join(repr(i) for i in self.instruments.instruments).encode())
         for column in (self.bid, self.ask, self.mark, self.vol, self.forward, self.discount, self.vol_normal):
             digest.update(np.ascontiguousarray(column).tobytes())

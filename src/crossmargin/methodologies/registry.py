@@ -12,9 +12,7 @@ from crossmargin.methodologies.scenario_grid.method import isolated, scenario_gr
 METHODOLOGIES: dict[str, MethodologyFactory] = {"scenario-grid": scenario_grid, "isolated": isolated}
 
 
-def methodology(
-    name: str, parameters: str | Path | dict[str, Any] | None = None, **overrides: Any
-) -> Methodology:
+def methodology(name: str, parameters: str | Path | dict[str, Any] | None = None, **overrides: Any) -> Methodology:
     """The methodology called `name` with its parameters.
 
     Raises

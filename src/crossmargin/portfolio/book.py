@@ -10,8 +10,9 @@ saves and says what each member contributes; the second is what is margined.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,6 +82,13 @@ class Balances:
     steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
+class Origin(NamedTuple):
+    """File and row."""
+
+    file: str
+    row: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Book:
     """Many accounts at once; one account is a book of one.
@@ -99,6 +107,8 @@ class Book:
         Netted by member, and by margin account.
     balances : Balances or None
         `None` when none were given: then there is no equity to speak of.
+    origins : mapping of str to Origin
+        Where each instrument stands first in the input, for messages of later stages; may be empty.
     """
 
     accounts: tuple[str, ...]
@@ -110,6 +120,14 @@ class Book:
     member_positions: Positions
     positions: Positions
     balances: Balances | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    def located(self, problem: Problem) -> Problem:
+        """`problem` with file and row of the instrument that it is about, where they are known."""
+        origin = self.origins.get(problem.instrument)
+        if origin is None or problem.file:
+            return problem
+        return replace(problem, file=origin.file, row=origin.row, column="instrument")
 
     def members(self, margin_account: int) -> tuple[str, ...]:
         """Names of the members of a margin account, in order."""
@@ -145,12 +163,11 @@ class Book:
         return build_book(
             accounts=self.accounts,
             instruments=self.instruments,
-            rows=PositionRows(
-                account=rows.account[kept], instrument=rows.instrument[kept], steps=rows.steps[kept]
-            ),
+            rows=PositionRows(account=rows.account[kept], instrument=rows.instrument[kept], steps=rows.steps[kept]),
             attributes={self.accounts[k]: self.attributes[k] for k in keep},
             balances=balances and _filtered(balances, np.isin(balances.account, keep)),
             only={self.accounts[k] for k in keep},
+            origins=self.origins,
         )
 
     def with_trades(self, trades: Iterable[tuple[str, str, int]]) -> Book:
@@ -179,6 +196,7 @@ class Book:
             ),
             attributes=dict(zip(self.accounts, self.attributes, strict=True)),
             balances=balances,
+            origins=self.origins,
         )
 
 
@@ -205,6 +223,7 @@ def build_book(
     attributes: Mapping[str, Attributes],
     balances: Balances | None = None,
     only: set[str] | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> Book:
     """Net, order and check: rows in any order become the one canonical book.
 
@@ -220,6 +239,8 @@ def build_book(
         Rows of one account and asset add up exactly.
     only : set of str, optional
         Accounts to keep, when `accounts` names more.
+    origins : mapping of str to Origin, optional
+        Where each instrument stands first.
 
     Raises
     ------
@@ -228,7 +249,8 @@ def build_book(
         not in it, or a sum is too large.
     """
     kept = [name for name in accounts if only is None or name in only]
-    stated = tuple(attributes.get(name, Attributes()) for name in kept)
+    unstated = Attributes()
+    stated = tuple(attributes.get(name, unstated) for name in kept)
     _check_sets(kept, stated)
     compact = np.full(len(accounts), -1, dtype=np.int64)
     compact[_index(accounts, kept)] = np.arange(len(kept))
@@ -247,16 +269,11 @@ def build_book(
     names_held = tuple(name for name, is_held in zip(instruments, held.tolist(), strict=True) if is_held)
     instrument = instrument_now[rows.instrument]
 
-    members = _net(account, instrument, rows.steps, member_gross, len(names_held))
+    members = _net(account, instrument, rows.steps, member_gross, kept, names_held)
     positions = members
-    if len(margin_accounts) < len(kept):
-        positions = _net(
-            margin_account_of[members.owner()], members.instrument, members.steps, gross, len(names_held)
-        )
-    elif margin_accounts != tuple(kept):  # a netting set of one, whose name sorts elsewhere
-        positions = _net(
-            margin_account_of[members.owner()], members.instrument, members.steps, gross, len(names_held)
-        )
+    if margin_accounts != tuple(kept):  # some netting set
+        owner = margin_account_of[members.owner()]
+        positions = _net(owner, members.instrument, members.steps, gross, margin_accounts, names_held)
     return Book(
         accounts=tuple(kept),
         margin_accounts=margin_accounts,
@@ -267,6 +284,7 @@ def build_book(
         member_positions=members,
         positions=positions,
         balances=None if balances is None else _net_balances(balances, compact),
+        origins=origins or {},
     )
 
 
@@ -312,27 +330,41 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
 
 
 def _net(
-    owner: IntArray, instrument: IntArray, steps: IntArray, gross: BoolArray, n_instruments: int
+    owner: IntArray,
+    instrument: IntArray,
+    steps: IntArray,
+    gross: BoolArray,
+    owners: Sequence[str],
+    instruments: Sequence[str],
 ) -> Positions:
     """Sum exactly by owner and instrument, long and short apart for gross owners; drop what nets to nothing."""
-    n_owners = len(gross)
+    n_owners, n_instruments = len(owners), len(instruments)
     key = owner * n_instruments + instrument
-    if gross.any():
+    sides = 2 if gross.any() else 1
+    if sides == 2:
         key = key * 2 + (gross[owner] & (steps < 0))
     if len(key) > 1 and not np.all(key[1:] > key[:-1]):
         order = np.argsort(key, kind="stable")
-        key, owner, instrument, steps = key[order], owner[order], instrument[order], steps[order]
-        first = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
+        key, steps = key[order], steps[order]
+        first = np.flatnonzero(np.diff(key, prepend=-1))
         # An int64 sum wraps silently: the float sum of magnitudes cannot, so it is the guard.
-        largest = np.add.reduceat(np.abs(steps.astype(np.float64)), first)
-        if np.any(largest > QUANTITY_LIMIT):
-            raise PortfolioError(
-                f"positions that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} contracts of one instrument"
-            )
-        steps = np.add.reduceat(steps, first)
-        owner, instrument = owner[first], instrument[first]
+        too_large = np.flatnonzero(np.add.reduceat(np.abs(steps.astype(np.float64)), first) > QUANTITY_LIMIT)
+        raise_problems(
+            [
+                Problem(
+                    found=f"positions of '{owners[k // n_instruments]}' in '{instruments[k % n_instruments]}' add up "
+                    f"to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} contracts",
+                    needed="Check the quantities.",
+                    kind=PortfolioError,
+                    instrument=instruments[k % n_instruments],
+                )
+                for k in (key[first[too_large]] // sides).tolist()
+            ]
+        )
+        key, steps = key[first], np.add.reduceat(steps, first)
     kept = steps != 0
-    owner, instrument, steps = owner[kept], instrument[kept], steps[kept]
+    key, steps = key[kept], steps[kept]
+    owner, instrument = np.divmod(key // sides, max(n_instruments, 1))
     return Positions(
         offsets=read_only(offsets_from_counts(np.bincount(owner, minlength=n_owners).astype(np.int64))),
         instrument=read_only(instrument.astype(np.int64)),
@@ -347,9 +379,7 @@ def _net_balances(balances: Balances, compact: IntArray) -> Balances:
     for k, amount in zip(key.tolist(), balances.steps.tolist(), strict=True):
         totals[k] = totals.get(k, 0) + amount
     if any(abs(total) > QUANTITY_LIMIT for total in totals.values()):
-        raise PortfolioError(
-            f"balances that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} of one asset"
-        )
+        raise PortfolioError(f"balances that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} of one asset")
     keys = np.array(sorted(totals), dtype=np.int64)
     return Balances(
         assets=balances.assets,

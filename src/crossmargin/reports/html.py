@@ -135,8 +135,8 @@ def _header(evaluation: Evaluation, title: str, chosen: int | None) -> Markup:
     provenance = evaluation.provenance
     n_accounts = len(requirements.margin_accounts)
     if chosen is None:
-        need = sum((numbers.requirement_cents(v) for v in requirements.requirement_initial.tolist()), Decimal(0))
-        alone = sum((numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0))
+        need = numbers.requirement_total(requirements.requirement_initial)
+        alone = numbers.requirement_total(requirements.requirement_isolated)
         what = f"initial requirement of {_count(n_accounts, 'account')}, {requirements.currency}"
     else:
         need = numbers.requirement_cents(float(requirements.requirement_initial[chosen]))
@@ -278,8 +278,8 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
                 _badge(stands.state[index]),
             ]
         rows.append(row)
-    need = sum((numbers.requirement_cents(v) for v in requirements.requirement_initial.tolist()), Decimal(0))
-    alone = sum((numbers.requirement_cents(v) for v in requirements.requirement_isolated.tolist()), Decimal(0))
+    need = numbers.requirement_total(requirements.requirement_initial)
+    alone = numbers.requirement_total(requirements.requirement_isolated)
     total: list[str | Markup] = [
         f"total, {_count(len(order), 'account')}",
         numbers.money(need),
@@ -288,14 +288,12 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
     total += [numbers.money(alone - need), numbers.percent(float((alone - need) / alone) if alone else None)]
     total.append(numbers.money(math.fsum(requirements.net_option_value.tolist())))
     if stands is not None:
-        equity = sum((numbers.available_cents(v) for v in stands.equity.tolist()), Decimal(0))
-        excess = sum((numbers.available_cents(v) for v in stands.excess.tolist()), Decimal(0))
-        coverage = float(equity / need) if need else None
-        total += [numbers.money(equity), numbers.money(excess), numbers.percent(coverage), ""]
+        # No totals: the excess of one account is no cover for another.
+        total += ["", "", "", ""]
     left_out = None
     if len(order) > len(shown):
-        rest = [float(requirements.requirement_initial[k]) for k in order[len(shown) :]]
-        needs = sum((numbers.requirement_cents(v) for v in rest), Decimal(0))
+        rest = order[len(shown) :]
+        needs = numbers.requirement_total(requirements.requirement_initial[rest])
         left_out = element(
             "p",
             f"The {len(shown):,} accounts with the largest requirements; {_count(len(rest), 'other account')}, needing "

@@ -14,6 +14,10 @@ from __future__ import annotations
 import math
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 
+import numpy as np
+
+from crossmargin.basics.arrays import FloatArray
+
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "\N{EN DASH}"
 
@@ -30,6 +34,12 @@ def requirement_cents(value: float) -> Decimal:
 def available_cents(value: float) -> Decimal:
     """Equity, excess or collateral in whole cents, rounded down: against the account."""
     return _cents(value, ROUND_FLOOR)
+
+
+def requirement_total(values: FloatArray) -> Decimal:
+    """Sum of requirements, each rounded up to the cent: what a column of `requirement` cells adds up to."""
+    cents = np.ceil(np.round(values * 100, 6))  # the noise of `requirement_cents`, in cents
+    return Decimal(int(cents.sum())) / 100
 
 
 def _cents(value: float, rounding: str) -> Decimal:

@@ -112,6 +112,7 @@ def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy
             found=f"'{held.names[k]}' is an American option",
             needed="American options have their terms but no pricer yet; European ones (SPX, NDX, XSP, Deribit) work.",
             kind=UnsupportedError,
+            instrument=held.names[k],
         )
         for k in np.flatnonzero(held.is_american)
     ]
@@ -180,10 +181,8 @@ def _check_touches(
         ]
 
 
-def _check_option_forwards(
-    market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]
-) -> None:
-    is_option = held.kind == Kind.OPTION
+def _check_option_forwards(market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]) -> None:
+    is_option = (held.kind == Kind.OPTION) & ~held.is_american  # those are refused as they are
     forward = market.forward[row]
     problems += [
         _missing(market, held.names[k], "forward price", "Add the forward of its expiry to the market.")
@@ -196,6 +195,7 @@ def _check_option_forwards(
             "positive",
             needed="Quote its volatility as a Bachelier one (vol_model 'bachelier').",
             kind=UnsupportedError,
+            instrument=held.names[k],
         )
         for k in np.flatnonzero(is_option & ~np.isnan(forward) & ~positive & ~market.vol_normal[row])
     ]
@@ -375,7 +375,7 @@ def model_price(inputs: PricingInputs) -> FloatArray:
             inputs.vol_normal[is_option],
         )
         inverse = inputs.instruments.is_inverse[is_option]
-        price[is_option] = np.where(inverse, value / chosen(inputs.forward), value)
+        price[is_option] = value / np.where(inverse, chosen(inputs.forward), 1.0)
     return price
 
 
@@ -384,4 +384,5 @@ def _missing(market: Market, name: str, what: str, needed: str) -> Problem:
         found=f"no {what} for '{name}' in the market of {format_utc(market.as_of)} ({market.source})",
         needed=needed,
         kind=MissingQuoteError,
+        instrument=name,
     )

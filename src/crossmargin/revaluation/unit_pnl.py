@@ -73,8 +73,9 @@ def _dollars_per_point(inputs: PricingInputs) -> FloatArray:
     notional `N` gains `N * (index / F) * move` dollars at the shifted index, that is `N * index / F**2` a point.
     """
     table = inputs.instruments
-    inverse_option = table.multiplier * inputs.index / inputs.forward
-    inverse_delta_one = table.multiplier * inputs.index / inputs.forward**2
+    forward = np.where(table.is_inverse, inputs.forward, 1.0)  # a linear contract's may be 0 or negative
+    inverse_option = table.multiplier * inputs.index / forward
+    inverse_delta_one = table.multiplier * inputs.index / forward**2
     inverse = np.where(inputs.is_option, inverse_option, inverse_delta_one)
     return np.where(table.is_inverse, inverse, table.multiplier) * inputs.quote_usd
 
@@ -125,27 +126,23 @@ def unit_pnl(
         raise UnsupportedError(f"a unit P&L table in {currency} cannot hold {', '.join(table.underlyings)}")
     values = np.zeros((len(table.names), n_scenarios))
     per_point = _dollars_per_point(inputs)
+    if currency != "USD":
+        per_point = per_point / (inputs.index * inputs.quote_usd)
     for u, name in enumerate(table.underlyings):
         grid = scenarios[name]
+        # Dollars and what is paid in them buy less coin where the coin has risen; coin is coin.
+        growth = 1.0 if currency == "USD" else 1 + grid.price_move
         options = np.flatnonzero((table.underlying == u) & inputs.is_option)
         others = np.flatnonzero((table.underlying == u) & ~inputs.is_option)
         # A relative move of a negative price moves it by that fraction of its size.
         size = np.abs(inputs.forward[others]) * per_point[others]
-        values[others] = size[:, None] * grid.price_move
+        values[others] = size[:, None] * grid.price_move / growth
         if len(options):
             now, then = _option_values(inputs, options, grid, ranges[name])
-            values[options] = per_point[options, None] * (then - now[:, None])
-            if currency != "USD":
-                # Coin of an inverse option is its dollars over the index, before and after.
-                values[options] = (
-                    per_point[options, None] * (then / (1 + grid.price_move) - now[:, None])
-                    if table.is_inverse[options].all()
-                    else values[options] / (1 + grid.price_move)
-                )
-        if currency != "USD":
-            values[others] /= 1 + grid.price_move
-            rows = np.concatenate((options, others))
-            values[rows] /= inputs.index[rows, None]
+            now = now[:, None]
+            in_coin = then / growth - now  # an inverse option's value is coin already: v / F, with F grown
+            gain = np.where(table.is_inverse[options, None], in_coin, (then - now) / growth)
+            values[options] = per_point[options, None] * gain
     return UnitPnl(values=read_only(values), currency=currency)
 
 
@@ -191,6 +188,4 @@ def unit_greeks(inputs: PricingInputs) -> UnitGreeks:
         gamma[rows] = scale * of_one.gamma * size[rows] ** 2
         vega[rows] = scale * of_one.vega
         theta[rows] = scale * of_one.theta / DAYS_PER_YEAR
-    return UnitGreeks(
-        delta=read_only(delta), gamma=read_only(gamma), vega=read_only(vega), theta=read_only(theta)
-    )
+    return UnitGreeks(delta=read_only(delta), gamma=read_only(gamma), vega=read_only(vega), theta=read_only(theta))

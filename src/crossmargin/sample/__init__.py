@@ -18,8 +18,8 @@ from crossmargin.market.snapshot import Market
 NOTES = (
     "vols of 49 BTC options as the stochvolmodels package (MIT, Artur Sepp) states them, middle of bid and ask: facts, "
     "not its file",
-    "as-of 2021-10-20T21:24:34Z and the 08:00 UTC expiries are inferred: the source states days/360 only, and these fit "
-    "all four",
+    "as-of 2021-10-20T21:24:34Z and the 08:00 UTC expiries are inferred: the source states days/360 only, and these "
+    "fit all four",
     "one side is quoted at each strike: the other side takes the same vol",
     "index and perpetual are set to 66,500 by us, futures to the forwards: the source states neither",
 )

@@ -107,9 +107,7 @@ def grid_scenarios(shape: GridShape, ranges: GridRanges) -> GridScenarios:
     n_core = len(core_move) * len(times)
     return GridScenarios(
         price_move=read_only(np.concatenate([core_move] * len(times) + [extended])),
-        vol_direction=read_only(
-            np.concatenate([core_vol] * len(times) + [np.ones(len(extended), dtype=np.int64)])
-        ),
+        vol_direction=read_only(np.concatenate([core_vol] * len(times) + [np.ones(len(extended), dtype=np.int64)])),
         weight=read_only(
             np.concatenate([np.ones(n_core), shape.extended_factor * ranges.price_range / np.abs(extended)])
         ),
@@ -158,11 +156,7 @@ def shifted_vol(
 def scenario_words(underlying: str, scenarios: GridScenarios, index: int) -> str:
     """One scenario as a person says it: `BTC -12%, vol up`."""
     move = float(scenarios.price_move[index])
-    price = (
-        f"{underlying} {move:+.4%}".rstrip("%").rstrip("0").rstrip(".") + "%"
-        if move
-        else f"{underlying} unchanged"
-    )
+    price = f"{underlying} {move:+.4%}".rstrip("%").rstrip("0").rstrip(".") + "%" if move else f"{underlying} unchanged"
     vol = ("vol down", "vol same", "vol up")[int(scenarios.vol_direction[index]) + 1]
     words = f"{price}, {vol}"
     if scenarios.time_step_years[index]:

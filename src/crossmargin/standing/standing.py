@@ -68,9 +68,7 @@ def standing(
     levels = thresholds or Thresholds()
     equity = collateral_value + net_option_value
     excess = equity - requirement_initial
-    coverage = np.divide(
-        equity, requirement_initial, out=np.full_like(equity, np.inf), where=requirement_initial > 0
-    )
+    coverage = np.divide(equity, requirement_initial, out=np.full_like(equity, np.inf), where=requirement_initial > 0)
     state = np.where(equity < levels.warning * requirement_initial, State.WARNING, State.HEALTHY)
     state = np.where(excess < 0, State.CALL, state)
     state = np.where(equity < levels.liquidation * requirement_maintenance, State.LIQUIDATION, state)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
+from enum import Enum, IntEnum
 
 import numpy as np
 
 from crossmargin.aggregation.sweep import Holdings
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, offsets_from_counts, read_only
+from crossmargin.basics.errors import CrossmarginError, Problem, UnsupportedError, raise_problems
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import SECONDS_PER_YEAR
 from crossmargin.instruments.table import NO_EXPIRY, Kind
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.scenario_grid.parameters import GridParameters
-from crossmargin.portfolio.book import Book, Positions
+from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.inputs import PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value
 from crossmargin.scenarios.grid import GridScenarios, grid_scenarios
@@ -31,6 +32,17 @@ class Grouping(Enum):
 
     UNDERLYING = "underlying"
     POSITION = "position"
+
+
+class Side(IntEnum):
+    """Which of a margin account's positions a unit holds: all, or for a gross account its long or its short ones."""
+
+    NET = 0
+    LONG = 1
+    SHORT = 2
+
+
+_SIDE_WORDS = {Side.NET: "", Side.LONG: " (long)", Side.SHORT: " (short)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,8 +97,8 @@ class GridBook:
         Margin account of each position, or its member when every position is a unit.
     unit_key : ndarray of shape (n_units,)
         Margin account, underlying and side as one number: the same in both groupings.
-    unit_names : tuple of str
-        Underlying (with the side for a gross account), or instrument.
+    grouping : Grouping
+        What a unit is.
     unit_underlying : ndarray of shape (n_units,)
         Index into the instrument table's `underlyings`.
     account_offsets : ndarray of shape (n_accounts + 1,)
@@ -100,10 +112,18 @@ class GridBook:
     steps: IntArray
     owner: IntArray
     unit_key: IntArray
-    unit_names: tuple[str, ...]
+    grouping: Grouping
     unit_underlying: IntArray
     account_offsets: IntArray
     gross: BoolArray
+
+    def unit_name(self, unit: int) -> str:
+        """Underlying, with the side for a gross account; the instrument where every position is a unit."""
+        table = self.contracts.inputs.instruments
+        if self.grouping is Grouping.POSITION:
+            return table.names[int(self.holdings.instrument[unit])]
+        side = Side(int(self.unit_key[unit]) % len(Side))
+        return table.underlyings[int(self.unit_underlying[unit])] + _SIDE_WORDS[side]
 
     @property
     def unit_account(self) -> IntArray:
@@ -124,25 +144,25 @@ def contract_table(
         As `pricing_inputs`.
     """
     rows = market.rows(instruments)
-    parameters.check_covers(market.instruments.take(rows).underlyings)
-    inputs = pricing_inputs(market, instruments, policy)
+    problems = parameters.not_covered(market.instruments.take(rows).underlyings)
+    try:
+        inputs = pricing_inputs(market, instruments, policy)
+    except CrossmarginError as error:
+        raise_problems([*error.problems, *problems])
+        raise
+    problems += _unmoved(inputs)
+    raise_problems(problems)
     table = inputs.instruments
-    scenarios = {
-        name: grid_scenarios(parameters.shape, parameters.ranges[name]) for name in table.underlyings
-    }
+    scenarios = {name: grid_scenarios(parameters.shape, parameters.ranges[name]) for name in table.underlyings}
     pnl = unit_pnl(inputs, scenarios, parameters.ranges).values
-    weight = (
-        np.stack([scenarios[name].weight for name in table.underlyings]) if scenarios else np.zeros((0, 0))
-    )
+    weight = np.stack([scenarios[name].weight for name in table.underlyings]) if scenarios else np.zeros((0, 0))
     value = unit_value(inputs)
 
     keys = np.stack((table.underlying.astype(np.int64), _roll_expiry(inputs)), axis=1)
     distinct, expiry = np.unique(keys, axis=0, return_inverse=True)
     labels, roll_move = _roll_moves(distinct, inputs, parameters, market)
     rate = np.array([parameters.charges[name].short_option_minimum for name in table.underlyings])
-    minimum = (
-        rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
-    )
+    minimum = rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
     return ContractTable(
         inputs=inputs,
         scenarios=scenarios,
@@ -155,6 +175,19 @@ def contract_table(
         roll_move=read_only(roll_move),
         short_minimum=read_only(np.where(inputs.is_option, minimum, 0.0)),
     )
+
+
+def _unmoved(inputs: PricingInputs) -> list[Problem]:
+    """A grid of relative moves leaves a price of exactly 0 where it is: that would look like no risk."""
+    return [
+        Problem(
+            found=f"'{inputs.instruments.names[k]}' has a price of 0, which no relative price move changes",
+            needed="Give a market in which its price is not exactly 0.",
+            kind=UnsupportedError,
+            instrument=inputs.instruments.names[k],
+        )
+        for k in np.flatnonzero((inputs.forward == 0) | (inputs.index == 0))
+    ]
 
 
 _SPOT = -1
@@ -196,32 +229,20 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
     is the other's hedge.
     """
     table = contracts.inputs.instruments
-    held: Positions = book.positions if grouping is Grouping.UNDERLYING else book.member_positions
+    n_underlyings = max(len(table.underlyings), 1)
+    held = book.positions if grouping is Grouping.UNDERLYING else book.member_positions
     owner = held.owner()
     account = owner if grouping is Grouping.UNDERLYING else book.margin_account_of[owner]
-    underlying = table.underlying.astype(np.int64)[held.instrument]
-    side = np.where(book.gross[account], np.where(held.steps > 0, 1, 2), 0)
-    keys = [account, underlying, side]
-    if grouping is Grouping.POSITION:
-        keys += [held.instrument, owner]
-    order = np.lexsort((held.instrument, *reversed(keys)))
-    sorted_keys = [key[order] for key in keys]
-    starts_unit = np.zeros(len(order), dtype=np.bool_)
-    for key in sorted_keys:
-        starts_unit[1:] |= key[1:] != key[:-1]
-    starts_unit[:1] = True
-    first = np.flatnonzero(starts_unit)
-    unit_account = sorted_keys[0][first]
-    unit_underlying = sorted_keys[1][first]
-    unit_side = sorted_keys[2][first]
+    side = np.where(book.gross[account], np.where(held.steps > 0, Side.LONG, Side.SHORT), Side.NET)
+    key = (account * n_underlyings + table.underlying[held.instrument]) * len(Side) + side
+    # Stable: inside a unit positions stay in the order of owner and instrument name.
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.arange(len(key))
     if grouping is Grouping.UNDERLYING:
-        sides = ("", " (long)", " (short)")
-        names = tuple(
-            table.underlyings[u] + sides[s]
-            for u, s in zip(unit_underlying.tolist(), unit_side.tolist(), strict=True)
-        )
-    else:
-        names = tuple(table.names[k] for k in held.instrument[order][first].tolist())
+        first = np.flatnonzero(np.diff(key, prepend=-1))
+    unit_key = key[first]
+    unit_account, unit_underlying = np.divmod(unit_key // len(Side), n_underlyings)
     return GridBook(
         contracts=contracts,
         holdings=Holdings(
@@ -231,13 +252,11 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
         ),
         steps=read_only(held.steps[order]),
         owner=read_only(owner[order]),
-        unit_key=read_only((unit_account * max(len(table.underlyings), 1) + unit_underlying) * 3 + unit_side),
-        unit_names=names,
+        unit_key=read_only(unit_key),
+        grouping=grouping,
         unit_underlying=read_only(unit_underlying),
         account_offsets=read_only(
-            offsets_from_counts(
-                np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64)
-            )
+            offsets_from_counts(np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64))
         ),
         gross=book.gross,
     )

@@ -38,7 +38,8 @@ def explain_account(
 ) -> Explanation:
     """The requirement of one margin account at a level, as a tree."""
     label = f"initial requirement of {account}"
-    if parameters.across_units is AcrossUnits.INDEPENDENT:
+    by_itself = parameters.across_units is AcrossUnits.INDEPENDENT or len(units) <= 1 or bool(book.gross[index])
+    if by_itself:
         initial = Explanation(
             label=label,
             value=float(breakdown.requirement[index]),
@@ -51,9 +52,7 @@ def explain_account(
         initial = _common(label, book, breakdown, pnl_worst, units, index, parameters)
     if level == "initial":
         return initial
-    factor = Explanation(
-        label="maintenance factor", value=parameters.maintenance_factor, source=parameters.info.name
-    )
+    factor = Explanation(label="maintenance factor", value=parameters.maintenance_factor, source=parameters.info.name)
     return Explanation(
         label=f"maintenance requirement of {account}",
         value=float(breakdown.maintenance[index]),
@@ -68,7 +67,7 @@ def _unit(book: GridBook, breakdown: GridBreakdown, pnl_worst: np.ndarray, u: in
     scan = float(breakdown.scan_risk[u])
     roll = float(breakdown.roll_charge[u])
     return Explanation(
-        label=f"risk unit {book.unit_names[u]}",
+        label=f"risk unit {book.unit_name(u)}",
         value=float(breakdown.unit_requirement[u]),
         unit="USD",
         rule="greater of",
@@ -126,7 +125,7 @@ def _recognised(
     book: GridBook, breakdown: GridBreakdown, pnl_worst: np.ndarray, u: int, parameters: GridParameters
 ) -> Explanation:
     """A unit's part of the common scan: its loss, or minus the recognised part of its gain."""
-    name = book.unit_names[u]
+    name = book.unit_name(u)
     if breakdown.scan_pnl[u] <= 0:
         return _scan(book, breakdown, pnl_worst, u)
     words = scenario_in_words(book, u, int(breakdown.scenario_worst[u]))
@@ -138,7 +137,6 @@ def _recognised(
         parts=_named_positions(book, pnl_worst, u),
     )
     cap = parameters.gain_cap if math.isfinite(parameters.gain_cap) else float(breakdown.scan_pnl[u])
-    share = 0.0 if bool(book.gross[book.unit_account[u]]) else parameters.gain_share
     return Explanation(
         label=f"recognised gain of {name}",
         value=float(breakdown.scan_risk[u]),
@@ -146,7 +144,7 @@ def _recognised(
         rule="share of the gain, at most the cap: minus min(first x second, third)",
         parts=(
             gain,
-            Explanation(label="share of gains", value=share),
+            Explanation(label="share of gains", value=parameters.gain_share),
             Explanation(
                 label="cap",
                 value=cap,
@@ -161,7 +159,7 @@ def _scan(book: GridBook, breakdown: GridBreakdown, pnl_worst: np.ndarray, u: in
     words = scenario_in_words(book, u, int(breakdown.scenario_worst[u]))
     positions = _named_positions(book, pnl_worst, u)
     return Explanation(
-        label=f"scan risk of {book.unit_names[u]}, worst in '{words}'",
+        label=f"scan risk of {book.unit_name(u)}, worst in '{words}'",
         value=float(breakdown.scan_risk[u]),
         unit="USD",
         rule="loss: minus the sum, at least 0" if positions else "",
@@ -217,7 +215,7 @@ def _roll(book: GridBook, breakdown: GridBreakdown, u: int) -> Explanation:
         for k in np.flatnonzero(ledger.unit == u).tolist()
     )
     return Explanation(
-        label=f"roll charge of {book.unit_names[u]}",
+        label=f"roll charge of {book.unit_name(u)}",
         value=float(breakdown.roll_charge[u]),
         unit="USD",
         rule="sum" if parts else "",
@@ -240,7 +238,7 @@ def _minimum(book: GridBook, breakdown: GridBreakdown, u: int) -> Explanation:
         if by_position[k] > 0
     )
     return Explanation(
-        label=f"short option minimum of {book.unit_names[u]}",
+        label=f"short option minimum of {book.unit_name(u)}",
         value=float(breakdown.short_option_minimum[u]),
         unit="USD",
         rule="sum" if parts else "",

@@ -93,10 +93,6 @@ class ScenarioGrid:
         position_value = units.holdings.quantity * contracts.option_value[units.holdings.instrument]
         unit_value = segment_sum(position_value, units.holdings.unit(), units.holdings.n_units)
         n_accounts = len(book.margin_accounts)
-        words = tuple(
-            scenario_in_words(units, u, scenario)
-            for u, scenario in enumerate(breakdown.scenario_worst.tolist())
-        )
         position_counts = np.diff(units.holdings.offsets)
         unit_starts = np.concatenate(([0], np.cumsum(position_counts)))
         return Requirements(
@@ -104,19 +100,17 @@ class ScenarioGrid:
             currency=parameters.currency,
             requirement_initial=read_only(breakdown.requirement),
             requirement_maintenance=read_only(breakdown.maintenance),
-            requirement_isolated=read_only(
-                segment_sum(isolated.unit_requirement, alone.unit_account, n_accounts)
-            ),
+            requirement_isolated=read_only(segment_sum(isolated.unit_requirement, alone.unit_account, n_accounts)),
             net_option_value=read_only(segment_sum(unit_value, units.unit_account, n_accounts)),
             units=Units(
                 account_offsets=units.account_offsets,
-                names=units.unit_names,
+                names=tuple(map(units.unit_name, range(units.holdings.n_units))),
                 components={
                     "scan_risk": breakdown.scan_risk,
                     "roll_charge": breakdown.roll_charge,
                     "short_option_minimum": breakdown.short_option_minimum,
                 },
-                scenario_worst=words,
+                scenario_worst=_worst_in_words(units, breakdown),
                 requirement_initial=breakdown.unit_requirement,
                 requirement_isolated=unit_isolated,
                 net_option_value=unit_value,
@@ -163,7 +157,7 @@ class ScenarioGrid:
         table = book.contracts.inputs.instruments
         grids = [book.contracts.scenarios[table.underlyings[int(book.unit_underlying[u])]] for u in units]
         return ScenarioPnl(
-            units=tuple(book.unit_names[u] for u in units),
+            units=tuple(book.unit_name(u) for u in units),
             words=tuple(
                 tuple(scenario_in_words(book, u, s) for s in range(len(grid)))
                 for u, grid in zip(units, grids, strict=True)
@@ -180,6 +174,16 @@ class ScenarioGrid:
 def _result(requirements: Requirements) -> GridResult:
     assert isinstance(requirements.breakdown, GridResult)
     return requirements.breakdown
+
+
+def _worst_in_words(units: GridBook, breakdown: GridBreakdown) -> tuple[str, ...]:
+    """Worst scenario of each unit in words; there are few distinct ones."""
+    words: dict[tuple[int, int], str] = {}
+    pairs = list(zip(units.unit_underlying.tolist(), breakdown.scenario_worst.tolist(), strict=True))
+    for u, pair in enumerate(pairs):
+        if pair not in words:
+            words[pair] = scenario_in_words(units, u, pair[1])
+    return tuple(words[pair] for pair in pairs)
 
 
 def _isolated_by_unit(units: GridBook, alone: GridBook, requirement: FloatArray) -> FloatArray:

@@ -61,19 +61,17 @@ class GridParameters:
     ranges: Mapping[str, GridRanges]
     charges: Mapping[str, Charges]
 
-    def check_covers(self, underlyings: tuple[str, ...]) -> None:
-        """Raise `UnsupportedError` for every underlying without parameters."""
-        raise_problems(
-            [
-                Problem(
-                    found=f"no parameters for underlying '{name}' in '{self.info.name}'",
-                    needed=f"It covers {', '.join(self.ranges)}; add '{name}' in a parameter file of your own.",
-                    kind=UnsupportedError,
-                )
-                for name in underlyings
-                if name not in self.ranges
-            ]
-        )
+    def not_covered(self, underlyings: tuple[str, ...]) -> list[Problem]:
+        """A problem for every underlying without parameters."""
+        return [
+            Problem(
+                found=f"no parameters for underlying '{name}' in '{self.info.name}'",
+                needed=f"It covers {', '.join(self.ranges)}; add '{name}' in a parameter file of your own.",
+                kind=UnsupportedError,
+            )
+            for name in underlyings
+            if name not in self.ranges
+        ]
 
 
 def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: Any) -> GridParameters:
@@ -101,7 +99,7 @@ def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: 
 def _document(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
     if isinstance(source, Mapping):
         return dict(source)
-    name = source or DEFAULT
+    name = DEFAULT if source is None else source
     shipped = resources.files(__package__).joinpath(f"{name}.json")
     if isinstance(name, str) and "/" not in name and shipped.is_file():
         text, shown = shipped.read_text(encoding="utf-8"), name
@@ -122,6 +120,8 @@ def _document(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError:
             raise ParameterError(f"{shown}: is not UTF-8 text") from None
+        except OSError as error:
+            raise ParameterError(f"{shown}: cannot be read ({error.strerror})") from None
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -138,8 +138,9 @@ def shipped_sets() -> tuple[str, ...]:
 
 
 def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    across = dict(document.get("across_units") or {})
-    shape = dict(document.get("shape") or {})
+    across, shape = (
+        dict(section) if isinstance(section := document.get(key), Mapping) else {} for key in ("across_units", "shape")
+    )
     for name, value in given.items():
         if name == "across_units":
             across["rule"] = str(value)
@@ -160,35 +161,44 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def wrong(self, where: str, found: str, needed: str) -> None:
-        self.problems.append(
-            Problem(found=found, needed=needed, file=self.name, column=where, kind=ParameterError)
-        )
+        self.problems.append(Problem(found=found, needed=needed, file=self.name, column=where, kind=ParameterError))
 
-    def section(
-        self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = ""
-    ) -> dict[str, Any]:
+    def section(self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = "") -> dict[str, Any]:
         value = parent.get(key)
+        if isinstance(value, Mapping):
+            value = dict(value)
         place = f"{where}{key}"
         if not isinstance(value, dict):
             self.wrong(place, "is missing or no object", f"It has the fields {', '.join(fields)}.")
             return {}
-        for extra in sorted(set(value) - set(fields)):
+        for extra in sorted(map(str, set(value) - set(fields))):
             self.wrong(f"{place}.{extra}", "is no parameter of this family", f"Known: {', '.join(fields)}.")
         return value
 
     def number(self, section: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
         raw = section.get(key)
         try:
-            if raw is None or isinstance(raw, bool):
+            if not isinstance(raw, str | int | float) or isinstance(raw, bool) or "_" in str(raw):
                 raise ValueError
             value = float(raw)
-        except (TypeError, ValueError):
-            self.wrong(f"{where}.{key}", f"is {raw!r}", f"A number from {low:g} to {high:g}, as a string.")
+        except (OverflowError, ValueError):
+            self.wrong(f"{where}.{key}", f"is {_shown(raw)}", f"A number from {low:g} to {high:g}, as a string.")
             return low
         if not (math.isfinite(value) and low <= value <= high):
-            self.wrong(f"{where}.{key}", f"is {raw!r}", f"A number from {low:g} to {high:g}.")
+            self.wrong(f"{where}.{key}", f"is {_shown(raw)}", f"A number from {low:g} to {high:g}.")
             return low
         return value
+
+
+def _shown(found: object) -> str:
+    """A value for a message: a list or object only by its kind, a long text shortened."""
+    if isinstance(found, str | int | float | None):
+        try:
+            text = repr(found)
+        except ValueError:  # a whole number of thousands of digits
+            return "a number that is too long"
+        return text if len(text) <= 80 else f"{text[:80]}..."
+    return "an object" if isinstance(found, Mapping) else f"a {type(found).__name__}"
 
 
 _RANGE_LIMITS = {
@@ -205,46 +215,49 @@ _CHARGE_LIMITS = {
     "roll_move_minimum": (0.0, 1.0),
     "short_option_minimum": (0.0, 1.0),
 }
-_TOP = ("format", "family", "name", "version", "date", "currency", "title", "shape", "across_units")
+_TOP: tuple[str, ...] = ("format", "family", "name", "version", "date", "currency", "title", "shape", "across_units")
 _TOP += ("maintenance_factor", "underlyings", "sources")
 
 
 def _parse(document: dict[str, Any]) -> GridParameters:
-    name = str(document.get("name") or "parameters")
+    name = str(document.get("name") or "parameters")[:256]
+    name = name if name.isprintable() else "parameters"
     read = _Reader(name)
     if document.get("format") != FORMAT or document.get("family") != "scenario-grid":
         raise ParameterError(
             Problem(
-                found=f"format '{document.get('format')}', family '{document.get('family')}'",
+                found=f"format {_shown(document.get('format'))}, family {_shown(document.get('family'))}",
                 needed=f"A parameter document has format '{FORMAT}' and family 'scenario-grid'.",
                 file=name,
                 kind=ParameterError,
             )
         )
-    for extra in sorted(set(document) - set(_TOP)):
+    for extra in sorted(map(str, set(document) - set(_TOP))):
         read.wrong(extra, "is no parameter of this family", f"Known: {', '.join(_TOP)}.")
     for key in ("name", "version", "date"):
-        if not isinstance(document.get(key), str) or not document[key]:
-            read.wrong(key, f"is {document.get(key)!r}", "A text: every answer names it.")
+        stated = document.get(key)
+        if not isinstance(stated, str) or not stated or not stated.isprintable() or len(stated) > 256:
+            read.wrong(key, f"is {_shown(stated)}", "A text: every answer names it.")
     if document.get("currency") != "USD":
-        read.wrong("currency", f"is {document.get('currency')!r}", "This family margins in USD.")
+        read.wrong("currency", f"is {_shown(document.get('currency'))}", "This family margins in USD.")
 
     shape_section = read.section(
         document, "shape", ("price_steps", "extended_moves", "extended_factor", "time_step_days")
     )
     moves = shape_section.get("extended_moves")
     if not isinstance(moves, list) or len(moves) > 1000:
-        read.wrong("shape.extended_moves", f"is {moves!r}", "A list of relative moves; it may be empty.")
+        read.wrong(
+            "shape.extended_moves", f"is {_shown(moves)}", "A list of at most 1,000 of relative moves; it may be empty."
+        )
         moves = []
     extended = tuple(
-        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0)
-        for k, move in enumerate(moves)
+        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0) for k, move in enumerate(moves)
     )
     if 0.0 in extended:
         read.wrong("shape.extended_moves", "holds 0", "An extended move is damped by its size.")
     steps = read.number(shape_section, "price_steps", "shape", 1, 1000)
     if steps != int(steps):
-        read.wrong("shape.price_steps", f"is {steps!r}", "A whole number.")
+        read.wrong("shape.price_steps", f"is {steps:g}", "A whole number.")
     shape = GridShape(
         price_steps=int(steps),
         extended_moves=extended,
@@ -254,30 +267,31 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     across = read.section(document, "across_units", ("rule", "gain_share", "gain_cap"))
     rule = across.get("rule")
     if rule not in list(AcrossUnits):
-        read.wrong("across_units.rule", f"is {rule!r}", f"One of {', '.join(AcrossUnits)}.")
+        read.wrong("across_units.rule", f"is {_shown(rule)}", f"One of {', '.join(AcrossUnits)}.")
         rule = AcrossUnits.INDEPENDENT
     ranges, charges = _underlyings(document, read)
-    parameters = GridParameters(
+    gain_share = read.number(across, "gain_share", "across_units", 0.0, 1.0)
+    capped = across.get("gain_cap") is not None
+    gain_cap = read.number(across, "gain_cap", "across_units", 0.0, 1e18) if capped else math.inf
+    maintenance_factor = read.number(document, "maintenance_factor", name, 0.0, 1.0)
+    raise_problems(read.problems)
+    return GridParameters(
         info=ParametersInfo(
             name=name,
-            version=str(document.get("version")),
-            date=str(document.get("date")),
-            digest=_digest(document),
+            version=document["version"],
+            date=document["date"],
+            digest=_digest(document, name),
             document=document,
         ),
         currency="USD",
         shape=shape,
         across_units=AcrossUnits(rule),
-        gain_share=read.number(across, "gain_share", "across_units", 0.0, 1.0),
-        gain_cap=math.inf
-        if across.get("gain_cap") is None
-        else read.number(across, "gain_cap", "across_units", 0.0, 1e18),
-        maintenance_factor=read.number(document, "maintenance_factor", name, 0.0, 1.0),
+        gain_share=gain_share,
+        gain_cap=gain_cap,
+        maintenance_factor=maintenance_factor,
         ranges=ranges,
         charges=charges,
     )
-    raise_problems(read.problems)
-    return parameters
 
 
 def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
@@ -287,7 +301,7 @@ def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, Gri
         read.wrong("underlyings", "is missing, empty or no object", "One entry for each underlying.")
         return {}, {}
     ranges, charges = {}, {}
-    for underlying in sorted(stated):
+    for underlying in sorted(map(str, stated)):
         where = f"underlyings.{underlying}"
         section = read.section(stated, underlying, fields, where="underlyings.")
         ranges[underlying] = GridRanges(
@@ -299,6 +313,9 @@ def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, Gri
     return ranges, charges
 
 
-def _digest(document: Mapping[str, Any]) -> str:
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+def _digest(document: Mapping[str, Any], name: str) -> str:
+    try:
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ParameterError(f"{name}: cannot be written as JSON, so nobody could check it ({error})") from None
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -96,25 +96,23 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
         account_scan = segment_sum(scan_risk, account, n_accounts)
         requirement = segment_sum(unit_requirement, account, n_accounts)
     else:
+        groups = _scenario_groups(book)
         scan = common_scan(
-            holdings,
-            contracts.unit_pnl,
-            book.account_offsets,
-            book.gross,
-            gain_share=parameters.gain_share,
-            gain_cap=parameters.gain_cap,
+            holdings, contracts.unit_pnl, groups, gain_share=parameters.gain_share, gain_cap=parameters.gain_cap
         )
-        scan_risk, scenario, scan_pnl = -scan.unit_recognised + 0.0, scan.scenario[account], scan.unit_pnl
-        account_scan = scan.loss
-        scan_counts = (account_scan > 0)[account]
-        recognition = np.divide(
-            scan.unit_recognised, scan_pnl, out=np.ones(holdings.n_units), where=scan_pnl != 0
-        )
-        before_minimum = account_scan + segment_sum(roll, account, n_accounts)
-        account_minimum = segment_sum(minimum, account, n_accounts)
-        requirement = np.maximum(before_minimum, account_minimum)
-        minimum_binds = (before_minimum < account_minimum)[account]
+        n_groups = len(groups) - 1
+        group = np.repeat(np.arange(n_groups), np.diff(groups))
+        alone = (np.diff(groups) == 1)[group]  # nothing to share a gain with
+        scan_risk = np.where(alone, scan.loss[group], -scan.unit_recognised) + 0.0
+        scenario, scan_pnl, scan_counts = scan.scenario[group], scan.unit_pnl, (scan.loss > 0)[group]
+        recognition = np.divide(scan.unit_recognised, scan_pnl, out=np.ones(holdings.n_units), where=scan_pnl != 0)
+        before_minimum = scan.loss + segment_sum(roll, group, n_groups)
+        group_minimum = segment_sum(minimum, group, n_groups)
+        minimum_binds = (before_minimum < group_minimum)[group]
         unit_requirement = np.where(minimum_binds, minimum, np.where(scan_counts, scan_risk, 0.0) + roll)
+        group_account = account[groups[:-1]]
+        account_scan = segment_sum(scan.loss, group_account, n_accounts)
+        requirement = segment_sum(np.maximum(before_minimum, group_minimum), group_account, n_accounts)
 
     return GridBreakdown(
         scan_risk=scan_risk,
@@ -134,10 +132,28 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
     )
 
 
+def _scenario_groups(book: GridBook) -> IntArray:
+    """Offsets of the units that share a scenario: those of an account, but one by one in a gross account.
+
+    The positions of a gross account are of different clients: one's gain is no cover for another's loss, and each
+    has its own worst scenario.
+    """
+    starts = np.zeros(book.holdings.n_units, dtype=np.bool_)
+    occupied = np.diff(book.account_offsets) > 0
+    starts[book.account_offsets[:-1][occupied]] = True
+    starts |= book.gross[book.unit_account]
+    return np.append(np.flatnonzero(starts), book.holdings.n_units).astype(np.int64)
+
+
 def contract_shares(
-    book: GridBook, breakdown: GridBreakdown, unit: IntArray, instrument: IntArray
+    book: GridBook,
+    breakdown: GridBreakdown,
+    unit: IntArray,
+    instrument: IntArray,
+    segment: IntArray,
+    is_short: BoolArray,
 ) -> FloatArray:
-    """What one more contract of `instrument` adds to the requirement of `unit`, along the present portfolio.
+    """What one more contract adds to the requirement of its unit, along the present portfolio.
 
     P&L is a sum over contracts, and an absolute value is its sign times a sum: so quantity times share, summed over
     the positions of an account, is its requirement exactly.
@@ -145,46 +161,38 @@ def contract_shares(
     Parameters
     ----------
     unit, instrument : ndarray of shape (n,)
-        Pairs to answer for; the unit need not hold the instrument.
+        Pairs to answer for.
+    segment : ndarray of shape (n,)
+        Their segment of the roll ledger; -1 where the unit holds nothing of that expiry.
+    is_short : ndarray of shape (n,)
+        Whether the unit is short of the instrument.
 
     Returns
     -------
     ndarray of shape (n,)
         Dollars for one long contract.
     """
-    contracts, holdings, ledger = book.contracts, book.holdings, breakdown.roll_ledger
+    contracts, ledger = book.contracts, breakdown.roll_ledger
     counted = np.where(breakdown.scan_counts, breakdown.recognition, 0.0)[unit]
     scan = -counted * contracts.unit_pnl[instrument, breakdown.scenario_worst[unit]]
-
-    n_expiries = len(contracts.roll_move)
-    segment = located(
-        ledger.unit * n_expiries + ledger.expiry, unit * n_expiries + contracts.expiry[instrument]
-    )
-    roll_per_delta = np.append(
-        np.sign(ledger.net_delta) * ledger.move, 0.0
-    )  # the last: an expiry that nets away
+    roll_per_delta = np.append(np.sign(ledger.net_delta) * ledger.move, 0.0)  # the last is for segment -1
     roll = roll_per_delta[segment] * contracts.delta[instrument]
-
-    n_instruments = len(contracts.value)
-    netted = located(holdings.unit() * n_instruments + holdings.instrument, unit * n_instruments + instrument)
-    is_short = np.append(holdings.quantity < 0, False)[netted]
     minimum = np.where(is_short, -contracts.short_minimum[instrument], 0.0)
     return np.where(breakdown.minimum_binds[unit], minimum, scan + roll)
 
 
 def position_contributions(book: GridBook, breakdown: GridBreakdown) -> tuple[FloatArray, FloatArray]:
     """P&L in the worst scenario and contribution of each position, both of shape `(n_positions,)`."""
-    holdings = book.holdings
-    unit = holdings.unit()
-    pnl_worst = (
-        holdings.quantity * book.contracts.unit_pnl[holdings.instrument, breakdown.scenario_worst[unit]]
+    held = book.holdings
+    unit = held.unit()
+    pnl_worst = held.quantity * book.contracts.unit_pnl[held.instrument, breakdown.scenario_worst[unit]]
+    share = contract_shares(
+        book, breakdown, unit, held.instrument, breakdown.roll_ledger.segment, np.asarray(held.quantity < 0)
     )
-    return pnl_worst, holdings.quantity * contract_shares(book, breakdown, unit, holdings.instrument)
+    return pnl_worst, held.quantity * share
 
 
-def member_contributions(
-    book: GridBook, breakdown: GridBreakdown, members: GridBook, n_members: int
-) -> FloatArray:
+def member_contributions(book: GridBook, breakdown: GridBreakdown, members: GridBook, n_members: int) -> FloatArray:
     """Share of each member account in its margin account, shape `(n_members,)`.
 
     A member pays for each contract what a contract adds to the margin account: where members are on opposite sides,
@@ -197,14 +205,18 @@ def member_contributions(
     members : GridBook
         The members' own positions, each a unit.
     """
-    held = members.holdings
-    unit = located(book.unit_key, members.unit_key)[held.unit()]
+    contracts, ledger, netted = book.contracts, breakdown.roll_ledger, book.holdings
+    unit = located(book.unit_key, members.unit_key)
     margined = unit >= 0
-    share = np.zeros(len(unit))
-    share[margined] = held.quantity[margined] * contract_shares(
-        book, breakdown, unit[margined], held.instrument[margined]
-    )
-    return segment_sum(share, members.owner, n_members)
+    unit, instrument = unit[margined], members.holdings.instrument[margined]
+    quantity = members.holdings.quantity[margined]
+
+    n_expiries, n_instruments = len(contracts.roll_move), len(contracts.value)
+    segment = located(ledger.unit * n_expiries + ledger.expiry, unit * n_expiries + contracts.expiry[instrument])
+    position = located(netted.unit() * n_instruments + netted.instrument, unit * n_instruments + instrument)
+    is_short = np.append(netted.quantity < 0, False)[position]  # the last is for position -1: netted away
+    share = contract_shares(book, breakdown, unit, instrument, segment, is_short)
+    return segment_sum(quantity * share, members.owner[margined], n_members)
 
 
 def located(sorted_keys: IntArray, wanted: IntArray) -> IntArray:

@@ -1,0 +1,138 @@
+"""Markets and random books for tests: BTC and ETH (inverse options, futures, perpetuals, spot) and SPX (linear)."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+from hypothesis import strategies as st
+
+from crossmargin.files.positions import read_positions
+from crossmargin.instruments.symbols import parse_symbol
+from crossmargin.instruments.terms import Spot, VanillaOption
+from crossmargin.market.snapshot import Market, Quote
+from crossmargin.portfolio.book import Book
+
+AS_OF = datetime(2026, 2, 15, 12, tzinfo=UTC)
+INDEX = {"BTC": 100_000.0, "ETH": 3_100.0, "SPX": 6_800.0}
+_FUTURES = {
+    "BTC-27MAR26": 100_700.0,
+    "BTC-26JUN26": 102_300.0,
+    "ETH-27MAR26": 3_118.0,
+    "BTC-PERPETUAL": 100_050.0,
+    "ETH-PERPETUAL": 3_098.5,
+}
+_EXPIRIES = {
+    "BTC": {"20FEB26": 100_080.0, "27MAR26": 100_700.0, "26JUN26": 102_300.0},
+    "ETH": {"27MAR26": 3_118.0},
+    "SPX": {"260320": 6_815.0, "260918": 6_905.0},
+}
+_STRIKES = {
+    "BTC": ("60000", "85000", "100000", "115000", "160000"),
+    "ETH": ("2000", "3100", "4500"),
+    "SPX": ("05400000", "06800000", "07600000"),
+}
+
+
+def _names() -> list[tuple[str, float, float]]:
+    """Every option: name, forward and discount factor."""
+    found = []
+    for underlying, expiries in _EXPIRIES.items():
+        for expiry, forward in expiries.items():
+            for strike in _STRIKES[underlying]:
+                for right in "CP":
+                    if underlying == "SPX":
+                        discount = 0.996 if expiry == "260320" else 0.978
+                        found.append((f"SPX   {expiry}{right}{strike}", forward, discount))
+                    else:
+                        found.append((f"{underlying}-{expiry}-{strike}-{right}", forward, 1.0))
+    return found
+
+
+def _smile(strike: float, forward: float, years: float, at_the_money: float) -> float:
+    k = math.log(strike / forward)
+    return at_the_money * (1 - 0.25 * k + 0.5 * k * k + 0.02 / math.sqrt(years + 0.05))
+
+
+@cache
+def market() -> Market:
+    """Three underlyings, nothing missing but the marks, which follow from the model."""
+    quotes = [
+        Quote(instrument=Spot(name=coin, underlying=coin, quote_currency="USD", settlement_currency="USD"))
+        for coin in ("BTC", "ETH")
+    ]
+    quotes += [Quote(instrument=parse_symbol(name), mark=mark) for name, mark in _FUTURES.items()]
+    for name, forward, discount in _names():
+        option = parse_symbol(name)
+        assert isinstance(option, VanillaOption)
+        years = (option.expiry - AS_OF).total_seconds() / (365 * 86_400)
+        base = {"BTC": 0.48, "ETH": 0.66, "SPX": 0.15}[option.underlying]
+        vol = round(_smile(float(option.strike), forward, years, base), 6)
+        quotes.append(Quote(instrument=option, vol=vol, forward=forward, discount=discount))
+    return Market.from_quotes(
+        quotes, as_of=AS_OF, source="test market", index=INDEX, prices={"BTC": INDEX["BTC"], "ETH": INDEX["ETH"]}
+    )
+
+
+NAMES = (*market().instruments.names,)
+OPTIONS = tuple(name for name, _, _ in _names())
+
+
+def size(name: str) -> int:
+    """Contracts that are about one option: inverse futures are 10 or 1 dollars each."""
+    if name in _FUTURES:
+        return 10_000 if name.startswith("BTC") else 3_000
+    return 1
+
+
+Row = dict[str, Any]
+
+
+def row(account: str, instrument: str, quantity: Decimal | str | int, **attributes: str) -> Row:
+    """One record of positions."""
+    return {"account": account, "instrument": instrument, "quantity": str(quantity), **attributes}
+
+
+def book(rows: list[Row], balances: list[Row] | None = None) -> Book:
+    """Rows to a book, by the way that users' records take."""
+    keys = dict.fromkeys(key for record in rows for key in record)
+    return read_positions([{key: record.get(key, "") for key in keys} for record in rows], balances)
+
+
+@st.composite
+def quantities(draw: st.DrawFn, name: str) -> Decimal:
+    """Signed, never 0, to 0.01 of an option or a whole future."""
+    hundredths = draw(st.integers(-3_000, 3_000).filter(bool))
+    quantity = Decimal(hundredths) / 100 * size(name)
+    return quantity.normalize() + 0
+
+
+@st.composite
+def rows_of(
+    draw: st.DrawFn,
+    accounts: tuple[str, ...] = ("ann", "bob", "cid", "dan"),
+    *,
+    names: tuple[str, ...] = NAMES,
+    most: int = 14,
+) -> list[Row]:
+    """Rows in any order, duplicates among them; `bob` and `dan` are a netting set, `cid` may be gross."""
+    plain = draw(st.booleans())
+    found = []
+    for _ in range(draw(st.integers(1, most))):
+        name = draw(st.sampled_from(names))
+        account = draw(st.sampled_from(accounts))
+        attributes = {}
+        if not plain and account in ("bob", "dan"):
+            attributes["netting_set"] = "a set"
+        if not plain and account == "cid":
+            attributes["account_type"] = "gross"
+        found.append(row(account, name, draw(quantities(name)), **attributes))
+    return found
+
+
+def one_account(**options: Any) -> st.SearchStrategy[list[Row]]:
+    """Rows of a single net account."""
+    return rows_of(("ann",), **options)

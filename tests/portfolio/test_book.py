@@ -1,0 +1,227 @@
+"""The book: exact netting, one canonical order, and what may never be netted."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossmargin.basics.errors import PortfolioError, UnknownAccountError
+from crossmargin.basics.quantities import QUANTITY_LIMIT
+from crossmargin.portfolio.book import AccountType, Attributes, Balances, Book, PositionRows, build_book
+
+Row = tuple[str, str, int]
+
+NAMES = st.sampled_from(["a", "b", "B", "c", "é", "zz"])
+INSTRUMENTS = st.sampled_from(["I1", "I10", "I2", "i1", "X"])
+ROWS = st.lists(st.tuples(NAMES, INSTRUMENTS, st.integers(-(10**18), 10**18)), max_size=30)
+GROSS = Attributes(account_type=AccountType.GROSS)
+
+
+def build(
+    rows: list[Row], attributes: Mapping[str, Attributes] | None = None, balances: list[Row] | None = None
+) -> Book:
+    """Rows of names to a book."""
+    accounts = sorted({row[0] for row in rows} | {row[0] for row in balances or []} | set(attributes or {}))
+    instruments = sorted({row[1] for row in rows})
+    assets = sorted({row[1] for row in balances or []})
+    return build_book(
+        accounts=accounts,
+        instruments=instruments,
+        rows=PositionRows(
+            account=np.array([accounts.index(a) for a, _, _ in rows], dtype=np.int64),
+            instrument=np.array([instruments.index(i) for _, i, _ in rows], dtype=np.int64),
+            steps=np.array([s for _, _, s in rows], dtype=np.int64),
+        ),
+        attributes=attributes or {},
+        balances=None
+        if balances is None
+        else Balances(
+            assets=tuple(assets),
+            account=np.array([accounts.index(a) for a, _, _ in balances], dtype=np.int64),
+            asset=np.array([assets.index(i) for _, i, _ in balances], dtype=np.int64),
+            steps=np.array([s for _, _, s in balances], dtype=np.int64),
+        ),
+    )
+
+
+def held(book: Book, *, members: bool = False) -> list[Row]:
+    positions = book.member_positions if members else book.positions
+    names = book.accounts if members else book.margin_accounts
+    return [
+        (names[owner], book.instruments[instrument], steps)
+        for owner, instrument, steps in zip(
+            positions.owner().tolist(), positions.instrument.tolist(), positions.steps.tolist(), strict=True
+        )
+    ]
+
+
+def bits(book: Book) -> tuple[object, ...]:
+    parts: list[object] = [book.accounts, book.margin_accounts, book.instruments, book.attributes]
+    for positions in (book.member_positions, book.positions):
+        parts += [positions.offsets.tobytes(), positions.instrument.tobytes(), positions.steps.tobytes()]
+    if book.balances is not None:
+        b = book.balances
+        parts += [b.assets, b.account.tobytes(), b.asset.tobytes(), b.steps.tobytes()]
+    return tuple(parts)
+
+
+@given(rows=ROWS, seed=st.integers(0, 99))
+def test_any_order_gives_the_same_book(rows: list[Row], seed: int) -> None:
+    shuffled = rows.copy()
+    random.Random(seed).shuffle(shuffled)
+    attributes = {"b": Attributes(netting_set="s"), "B": Attributes(netting_set="s"), "c": GROSS}
+    assert bits(build(shuffled, attributes)) == bits(build(rows, attributes))
+
+
+@given(rows=ROWS)
+def test_netting_is_exact_and_ordered_by_name(rows: list[Row]) -> None:
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for account, instrument, steps in rows:
+        sums[account, instrument] += steps
+    book = build(rows)
+    assert held(book) == [(a, i, s) for (a, i), s in sorted(sums.items()) if s]
+    assert held(book, members=True) == held(book)
+    assert book.accounts == tuple(sorted({row[0] for row in rows}))
+
+
+@given(rows=ROWS)
+def test_a_netting_set_adds_its_members_and_keeps_them(rows: list[Row]) -> None:
+    linked = {name: Attributes(netting_set="a set", segregation="x") for name in ("a", "c", "zz")}
+    book = build(rows, linked)
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    for account, instrument, steps in rows:
+        sums["a set" if account in linked else account, instrument] += steps
+    assert held(book) == [(a, i, s) for (a, i), s in sorted(sums.items()) if s]
+    assert held(book, members=True) == held(build(rows))
+    assert book.members(book.margin_accounts.index("a set")) == ("a", "c", "zz")
+    assert book.margin_account_index("zz") == book.margin_accounts.index("a set")
+
+
+@given(rows=ROWS)
+def test_a_gross_account_keeps_long_and_short_apart(rows: list[Row]) -> None:
+    book = build(rows, dict.fromkeys({row[0] for row in rows}, GROSS))
+    sums: dict[tuple[str, str, bool], int] = defaultdict(int)
+    for account, instrument, steps in rows:
+        sums[account, instrument, steps < 0] += steps
+    # Inside an instrument the long row first.
+    assert held(book) == [(a, i, s) for (a, i, _), s in sorted(sums.items()) if s]
+
+
+@given(rows=ROWS, balances=ROWS)
+def test_select_is_the_book_of_those_rows_alone(rows: list[Row], balances: list[Row]) -> None:
+    attributes = {"a": Attributes(netting_set="s"), "b": Attributes(netting_set="s"), "c": GROSS}
+    book = build(rows, attributes, balances)
+    for k, name in enumerate(book.margin_accounts):
+        inside = set(book.members(k))
+        own = [row for row in rows if row[0] in inside]
+        cash = [row for row in balances if row[0] in inside]
+        alone = build(own, {a: attributes[a] for a in inside & set(attributes)}, cash)
+        ours = book.select(k)
+        assert ours.margin_accounts == (name,)
+        assert held(ours) == held(alone) == [row for row in held(book) if row[0] == name]
+        assert held(ours, members=True) == held(alone, members=True)
+        assert ours.attributes == alone.attributes
+        assert ours.balances is not None
+        assert ours.balances.steps.tolist() == alone.balances.steps.tolist()  # type: ignore[union-attr]
+
+
+@given(rows=ROWS, more=ROWS)
+def test_trades_later_are_rows_from_the_start(rows: list[Row], more: list[Row]) -> None:
+    later, at_once = build(rows).with_trades(more), build(rows + more)
+    assert held(later) == held(at_once)
+    assert later.accounts == at_once.accounts
+
+
+def test_q_and_minus_q_leave_an_account_without_positions() -> None:
+    book = build([("a", "X", 10_000_000), ("a", "X", 20_000_000), ("a", "X", -30_000_000)])
+    assert held(book) == []
+    assert book.margin_accounts == ("a",)
+    assert book.positions.offsets.tolist() == [0, 0]
+
+
+def test_no_rows_at_all() -> None:
+    book = build([])
+    assert (book.accounts, held(book), book.positions.offsets.tolist()) == ((), [], [0])
+
+
+def test_an_account_with_a_balance_only() -> None:
+    book = build([("a", "X", 1)], balances=[("b", "USD", 5), ("b", "USD", -3), ("a", "BTC", 1)])
+    assert book.accounts == ("a", "b")
+    assert book.balances is not None
+    assert [(book.accounts[a], book.balances.assets[k], s) for a, k, s in zip(
+        book.balances.account.tolist(), book.balances.asset.tolist(), book.balances.steps.tolist(), strict=True
+    )] == [("a", "BTC", 1), ("b", "USD", 2)]  # fmt: skip
+    assert held(book.select(1)) == []
+
+
+def test_one_set_two_segregation_ids_is_refused_with_every_member() -> None:
+    attributes = {
+        "a": Attributes(netting_set="s", segregation="client"),
+        "b": Attributes(netting_set="s", segregation="house"),
+        "c": Attributes(netting_set="t", segregation="client"),
+        "zz": Attributes(netting_set="t"),
+    }
+    with pytest.raises(PortfolioError) as caught:
+        build([("a", "X", 1)], attributes)
+    first, second = str(caught.value).splitlines()
+    assert "netting set 's' has 2 segregation ids (client, house): a=client, b=house" in first
+    assert "netting set 't' has 2 segregation ids (client, none): c=client, zz=none" in second
+
+
+def test_a_gross_account_in_a_netting_set_is_refused() -> None:
+    gross = Attributes(netting_set="s", account_type=AccountType.GROSS)
+    with pytest.raises(PortfolioError, match="gross account 'a' is in netting set 's'"):
+        build([("a", "X", 1)], {"a": gross})
+
+
+def test_a_netting_set_called_like_an_outsider_is_refused() -> None:
+    with pytest.raises(PortfolioError, match="'b' is both a netting set and an account outside of it"):
+        build([("a", "X", 1), ("b", "X", 1)], {"a": Attributes(netting_set="b")})
+
+
+def test_a_set_may_be_called_like_its_own_member() -> None:
+    book = build([("a", "X", 1), ("b", "X", 2)], {name: Attributes(netting_set="a") for name in "ab"})
+    assert held(book) == [("a", "X", 3)]
+
+
+@pytest.mark.parametrize("gross", [False, True])
+def test_a_sum_that_would_wrap_is_refused(gross: bool) -> None:
+    rows = [("a", "X", QUANTITY_LIMIT)] * 3
+    with pytest.raises(PortfolioError, match="add up to more than 90,000,000,000 contracts"):
+        build(rows, {"a": GROSS} if gross else {})
+
+
+def test_a_sum_over_members_that_would_wrap_is_refused() -> None:
+    linked = {name: Attributes(netting_set="s") for name in "abc"}
+    with pytest.raises(PortfolioError, match="add up to more than"):
+        build([(name, "X", QUANTITY_LIMIT) for name in "abc"], linked)
+
+
+def test_balances_that_add_up_to_too_much_are_refused() -> None:
+    with pytest.raises(PortfolioError, match="balances that add up to more than"):
+        build([("a", "X", 1)], balances=[("a", "USD", QUANTITY_LIMIT)] * 2)
+
+
+def test_unknown_accounts_are_refused_by_name() -> None:
+    book = build([("a", "X", 1), ("b", "X", 1)])
+    with pytest.raises(UnknownAccountError, match=r"no account 'nobody' in this book. It holds a, b\."):
+        book.margin_account_index("nobody")
+
+
+def test_arrays_cannot_be_written() -> None:
+    book = build([("a", "X", 1), ("b", "Y", 1)], {"a": Attributes(netting_set="s")})
+    for positions in (book.positions, book.member_positions):
+        for array in (positions.offsets, positions.instrument, positions.steps, book.gross, book.margin_account_of):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 0
+
+
+def test_quantities_to_1e_8_survive_beside_billions() -> None:
+    big, small = 40_000_000_000 * 10**8, 1
+    assert held(build([("a", "X", big), ("a", "X", small), ("a", "X", -big)])) == [("a", "X", 1)]

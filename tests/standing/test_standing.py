@@ -1,0 +1,85 @@
+"""Standing: the states in their order, at their thresholds, and what has no requirement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crossmargin.standing.standing import Standing, State, Thresholds, standing
+
+
+def stand(
+    collateral: float, value: float = 0.0, initial: float = 100.0, maintenance: float = 80.0, **levels: float
+) -> Standing:
+    columns = [np.array([x]) for x in (collateral, value, initial, maintenance)]
+    return standing(*columns, Thresholds(**levels) if levels else None)
+
+
+@pytest.mark.parametrize(
+    ("collateral", "state"),
+    [
+        (1_000.0, State.HEALTHY),
+        (110.0001, State.HEALTHY),
+        (109.99, State.WARNING),
+        (100.0, State.WARNING),  # exactly what is required is no call
+        (99.999, State.CALL),
+        (80.0, State.CALL),  # exactly maintenance is no liquidation
+        (79.999, State.LIQUIDATION),
+        (0.0, State.LIQUIDATION),
+        (-50.0, State.LIQUIDATION),
+    ],
+)
+def test_states_at_their_thresholds(collateral: float, state: State) -> None:
+    assert stand(collateral).state == (state,)
+
+
+def test_equity_excess_deficit_and_coverage() -> None:
+    short = stand(70.0, 20.0)
+    assert (short.equity[0], short.excess[0], short.deficit[0], short.coverage[0]) == (90.0, -10.0, 10.0, 0.9)
+    assert short.anybody_short
+    over = stand(170.0, -20.0)
+    assert (over.equity[0], over.excess[0], over.deficit[0], over.coverage[0]) == (150.0, 50.0, 0.0, 1.5)
+    assert not over.anybody_short
+
+
+def test_nothing_required() -> None:
+    nothing = stand(0.0, initial=0.0, maintenance=0.0)
+    assert nothing.state == (State.HEALTHY,)
+    assert np.isinf(nothing.coverage[0])
+    assert not nothing.anybody_short
+    indebted = stand(-5.0, initial=0.0, maintenance=0.0)
+    assert indebted.state == (State.LIQUIDATION,)
+    assert indebted.deficit[0] == 5.0
+    assert indebted.anybody_short
+
+
+def test_thresholds_are_parameters() -> None:
+    assert stand(120.0, warning=1.25).state == (State.WARNING,)
+    assert stand(85.0, liquidation=1.1).state == (State.LIQUIDATION,)
+
+
+AMOUNT = st.floats(-1e9, 1e9)
+REQUIRED = st.just(0.0) | st.floats(0.01, 1e9)
+
+
+@given(rows=st.lists(st.tuples(AMOUNT, AMOUNT, REQUIRED, st.floats(0, 1)), min_size=1, max_size=20))
+def test_each_account_stands_alone(rows: list[tuple[float, float, float, float]]) -> None:
+    collateral, value, initial, factor = (np.array(column) for column in zip(*rows, strict=True))
+    together = standing(collateral, value, initial, initial * factor)
+    for k in range(len(rows)):
+        alone = stand(*(float(x[k]) for x in (collateral, value, initial, initial * factor)))
+        assert alone.state[0] is together.state[k]
+        assert (alone.equity[0], alone.excess[0]) == (together.equity[k], together.excess[k])
+    assert together.anybody_short == bool((together.deficit > 0).any())
+    for state, excess in zip(together.state, together.excess.tolist(), strict=True):
+        assert (excess < 0) == (state in (State.CALL, State.LIQUIDATION))
+
+
+@given(equity=AMOUNT, more=st.floats(0, 1e6), initial=REQUIRED)
+def test_more_equity_never_makes_the_state_worse(equity: float, more: float, initial: float) -> None:
+    order = [State.LIQUIDATION, State.CALL, State.WARNING, State.HEALTHY]
+    before = stand(equity, initial=initial, maintenance=0.8 * initial).state[0]
+    after = stand(equity + more, initial=initial, maintenance=0.8 * initial).state[0]
+    assert order.index(after) >= order.index(before)
