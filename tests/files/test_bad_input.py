@@ -128,7 +128,7 @@ def _parameters(**changes: Any) -> dict[str, Any]:
         ({"underlyings__BTC__price_range": "0_1"}, "price_range': is '0_1'"),
         ({"underlyings__BTC__price_range": 10**400}, "price_range': is 1000"),
         ({"underlyings__BTC__price_range": 10**5000}, "price_range': is a number that is too long"),
-        ({"underlyings__BTC__price_range": "x" * 10_000}, r"price_range': is 'x{79}\.\.\.\. A number"),
+        ({"underlyings__BTC__price_range": "x" * 10_000}, r"price_range': is 'x{79}\.\.\. A number"),
         ({"shape__extended_moves": "x"}, "column 'shape.extended_moves': is 'x'. A list"),
         ({"shape__extended_moves": [0]}, "column 'shape.extended_moves': holds 0"),
         ({"shape__extended_moves": ["0.5"] * 1001}, "column 'shape.extended_moves': is a list"),

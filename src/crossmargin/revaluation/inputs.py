@@ -117,6 +117,7 @@ def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy
         for k in np.flatnonzero(held.is_american)
     ]
     _check_touches(market, row, held, policy, problems)
+    problems += _unusable_figures(market, row, held, index)
     _check_option_forwards(market, row, held, problems)
     raise_problems(problems)
 
@@ -181,6 +182,42 @@ def _check_touches(
         ]
 
 
+def _unusable_figures(market: Market, row: IntArray, held: InstrumentTable, index: FloatArray) -> list[Problem]:
+    """Figures that no market has: infinite, negative where that means nothing, NaN where nothing may be missing.
+
+    The readers of files refuse them at their door; a `Market` may also come from somebody's own code.
+    """
+    forward, mark, vol, discount = (c[row] for c in (market.forward, market.mark, market.vol, market.discount))
+    delta_one = (held.kind == Kind.FUTURE) | (held.kind == Kind.PERPETUAL)
+    known_index = np.array([held.underlyings[u] in market.index for u in held.underlying], dtype=np.bool_)
+    wrong = {
+        "bid": np.isinf(market.bid[row]),
+        "ask": np.isinf(market.ask[row]),
+        "mark price": np.isinf(mark) | (held.is_inverse & ((mark < 0) | (delta_one & (mark == 0)))),
+        "vol": np.isinf(vol) | (vol < 0),
+        "forward price": np.isinf(forward) | (held.is_inverse & (forward <= 0)),
+        "discount factor": ~np.isfinite(discount) | (discount <= 0),
+        "index price": known_index & (~np.isfinite(index) | (index == 0) | (held.is_inverse & (index < 0))),
+    }
+    values = {"bid": market.bid[row], "ask": market.ask[row], "mark price": mark, "vol": vol}
+    values |= {"forward price": forward, "discount factor": discount, "index price": index}
+    return [
+        Problem(
+            found=f"{what} {values[what][k]:g} of '{held.names[k]}' in the market of {format_utc(market.as_of)}",
+            needed="Give the figure that was quoted, or none.",
+            instrument=held.names[k],
+        )
+        for what, rows in wrong.items()
+        for k in np.flatnonzero(rows)
+    ]
+
+
+def middle_price(market: Market, row: IntArray) -> FloatArray:
+    """Middle of bid and ask; NaN where a side is missing, or where they cross and say no price."""
+    bid, ask = market.bid[row], market.ask[row]
+    return np.where(bid <= ask, 0.5 * (bid + ask), np.nan)
+
+
 def _check_option_forwards(market: Market, row: IntArray, held: InstrumentTable, problems: list[Problem]) -> None:
     is_option = (held.kind == Kind.OPTION) & ~held.is_american  # those are refused as they are
     forward = market.forward[row]
@@ -214,7 +251,7 @@ def _fill_delta_one_marks(
 ) -> None:
     """Stand-ins for the marks of futures and perpetuals, into `forward` and `mark`."""
     delta_one = (held.kind == Kind.FUTURE) | (held.kind == Kind.PERPETUAL)
-    middle = 0.5 * (market.bid[row] + market.ask[row])
+    middle = middle_price(market, row)
     for k in np.flatnonzero(delta_one & np.isnan(mark)):
         name = held.names[k]
         if policy.mark is MissingMark.MODEL and not np.isnan(middle[k]):
@@ -274,7 +311,7 @@ def implied_vols(market: Market, row: IntArray) -> FloatArray:
     row : ndarray of shape (n_options,)
         Rows of `market`.
     """
-    price = np.where(np.isnan(market.mark[row]), 0.5 * (market.bid[row] + market.ask[row]), market.mark[row])
+    price = np.where(np.isnan(market.mark[row]), middle_price(market, row), market.mark[row])
     options = market.instruments.take(row)
     in_quote_currency = np.where(options.is_inverse, price * market.forward[row], price)
     total = implied_total_vol(
@@ -331,7 +368,7 @@ def _with_option_marks(
     missing = np.flatnonzero(inputs.is_option & np.isnan(mark))
     problems = []
     if len(missing):
-        middle = 0.5 * (market.bid[row] + market.ask[row])
+        middle = middle_price(market, row)
         model = model_price(inputs)
         for k in missing.tolist():
             if policy.mark is MissingMark.ERROR:
