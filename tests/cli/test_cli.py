@@ -69,7 +69,7 @@ def test_margin_prints_a_table_with_all_accounts(run: Run) -> None:
         assert name in answer.out
 
 
-def test_the_json_of_margin_has_what_the_issue_asks_for(run: Run) -> None:
+def test_the_json_of_margin_has_its_published_keys(run: Run) -> None:
     document = json.loads(run("margin", *BALANCED, "--json").out)
     assert len(document["accounts"]) == 8
     for account in document["accounts"]:

@@ -13,10 +13,10 @@ from fnmatch import fnmatchcase
 from tests.reference import runners
 from tests.reference.loader import Vector
 
-SPAN = "SPAN (issue 4)"
-VENUES = "crypto venues (issue 5)"
-MODELS = "model-based margin and its statistics (issue 6)"
-SIMM = "SIMM (issue 7)"
+SPAN = "SPAN"
+VENUES = "crypto venues"
+MODELS = "model-based margin and its statistics"
+SIMM = "SIMM"
 STRATEGY = "strategy margin and TIMS"
 CCP = "clearing-house resources and the default waterfall"
 ANSWERS = "liquidation region"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 
 from crossmargin.answers.compare import Comparison
 from crossmargin.answers.result import MarginResult
 from crossmargin.answers.what_if import WhatIf
+from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.basics.times import format_utc
 from crossmargin.cli.tables import Column, paragraphs, table, tree
@@ -29,14 +31,19 @@ def margin_text(result: MarginResult) -> str:
     shown = np.sort(shown)
     n = len(r.margin_accounts)
 
-    def column(values: np.ndarray, style: object = numbers.requirement) -> list[str]:
-        assert callable(style)
-        cells = [style(float(values[a])) for a in shown]
-        return [*cells, style(float(values.sum()))] if n > 1 else cells
+    def required(values: FloatArray) -> list[str]:
+        """Rounded cells, and their sum: the column adds up as it is printed."""
+        cells = [numbers.requirement(float(values[a])) for a in shown]
+        return [*cells, numbers.money(numbers.requirement_total(values))] if n > 1 else cells
 
-    saving = r.requirement_isolated - r.requirement_initial
-    isolated_sum = float(r.requirement_isolated.sum())
-    ratios = [_ratio(float(saving[a]), float(r.requirement_isolated[a])) for a in shown]
+    def saved(need: Decimal, alone: Decimal) -> tuple[str, str]:
+        return numbers.money(alone - need), _ratio(float(alone - need), float(alone))
+
+    pairs = [(float(r.requirement_initial[a]), float(r.requirement_isolated[a])) for a in shown]
+    savings = [saved(numbers.requirement_cents(need), numbers.requirement_cents(alone)) for need, alone in pairs]
+    if n > 1:
+        totals = (numbers.requirement_total(r.requirement_initial), numbers.requirement_total(r.requirement_isolated))
+        savings.append(saved(*totals))
     many = n > 1
     columns = [
         Column(
@@ -44,17 +51,22 @@ def margin_text(result: MarginResult) -> str:
             cells=[r.margin_accounts[a] for a in shown] + ["total"] * many,
             align="left",
         ),
-        Column(header="requirement", cells=column(r.requirement_initial)),
-        Column(header="isolated", cells=column(r.requirement_isolated)),
-        Column(header="saving", cells=column(saving, numbers.money), goes=3),
-        Column(header="saved", cells=ratios + [_ratio(float(saving.sum()), isolated_sum)] * many),
-        Column(header="maintenance", cells=column(r.requirement_maintenance), goes=7),
-        Column(header="option value", cells=column(r.net_option_value, numbers.money), goes=6),
+        Column(header="requirement", cells=required(r.requirement_initial)),
+        Column(header="isolated", cells=required(r.requirement_isolated)),
+        Column(header="saving", cells=[money for money, _ in savings], goes=3),
+        Column(header="saved", cells=[ratio for _, ratio in savings]),
+        Column(header="maintenance", cells=required(r.requirement_maintenance), goes=7),
+        Column(
+            header="option value",
+            cells=[numbers.money(float(r.net_option_value[a])) for a in shown]
+            + [numbers.money(float(r.net_option_value.sum()))] * many,
+            goes=6,
+        ),
     ]
     if s is not None:
         columns += [
-            Column(header="equity", cells=column(s.equity, numbers.available), goes=5),
-            # No total: the excess of one account is no cover for another.
+            # No totals: what one account has over is no cover for another.
+            Column(header="equity", cells=[numbers.available(float(s.equity[a])) for a in shown] + [""] * many, goes=5),
             Column(header="excess", cells=[numbers.available(float(s.excess[a])) for a in shown] + [""] * many),
             Column(
                 header="coverage",
@@ -222,7 +234,7 @@ def compare_text(comparison: Comparison) -> str:
         values = e.requirements.requirement_initial
         cells = [numbers.requirement(float(v)) for v in values]
         columns.append(
-            Column(header=e.methodology.name, cells=cells + [numbers.requirement(float(values.sum()))] * many)
+            Column(header=e.methodology.name, cells=cells + [numbers.money(numbers.requirement_total(values))] * many)
         )
     moment = f"{first.market.as_of:%Y-%m-%d %H:%M:%S} UTC"
     lines = [
