@@ -149,7 +149,11 @@ def test_what_if(run: Run) -> None:
     for part in ("what if options_desk adds", "before", "after", "difference", "scan risk"):
         assert part in answer.out
     document = json.loads(run(*arguments, "--json").out)
-    assert (document["account"], document["member"], document["add"]) == ("linked_desks", "options_desk", {PUT: "-2"})
+    assert (document["account"], document["member"], document["add"]) == (
+        "linked_desks",
+        "options_desk",
+        [{"instrument": PUT, "quantity": "-2"}],
+    )
     for row in document["components"].values():
         assert float(row["difference"]) == pytest.approx(float(row["after"]) - float(row["before"]))
     twice = json.loads(run(*arguments[:-1], f"{PUT}:-1", "--add", f"{PUT}:-1", "--json").out)

@@ -83,3 +83,9 @@ def test_more_equity_never_makes_the_state_worse(equity: float, more: float, ini
     before = stand(equity, initial=initial, maintenance=0.8 * initial).state[0]
     after = stand(equity + more, initial=initial, maintenance=0.8 * initial).state[0]
     assert order.index(after) >= order.index(before)
+
+
+def test_who_owes_and_needs_nothing_is_not_covered() -> None:
+    stands = standing(np.array([-1.0, 1.0]), np.zeros(2), np.zeros(2), np.zeros(2))
+    assert stands.coverage.tolist() == [-np.inf, np.inf]
+    assert stands.state[0] == "liquidation"

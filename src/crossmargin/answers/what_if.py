@@ -63,6 +63,7 @@ def what_if(
     account: str,
     add: Iterable[tuple[str, str]],
     policy: MissingPolicy | None = None,
+    problems: Iterable[Problem] = (),
 ) -> WhatIf:
     """Margin an account before and after further positions.
 
@@ -73,6 +74,8 @@ def what_if(
     add : iterable of (instrument, quantity)
         Signed decimal quantities as text, in contracts; the same instrument twice adds up. The premium paid or
         received is not in the balances.
+    problems : iterable of Problem
+        Found already by the caller: raised together with what is found here.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def what_if(
                 kind=PortfolioError,
             )
         )
-    problems = []
+    problems = list(problems)
     trades = []
     add = list(add)
     for name, quantity in add:
@@ -103,7 +106,7 @@ def what_if(
         try:
             trades.append((member, instrument, quantity_steps(quantity)))
         except QuantityError as error:
-            problems += [replace(p, found=f"{p.found}, of '{name}'", column="add") for p in error.problems]
+            problems += [replace(p, found=f"{p.found}, in '{name}:{quantity}'", column="add") for p in error.problems]
     raise_problems(problems)
     alone = book.select(index)
     return WhatIf(

@@ -231,9 +231,10 @@ def whatif(
     from crossmargin.answers.what_if import what_if
     from crossmargin.cli import show
 
-    trades = _trades(add)
+    problems: list[Problem] = []
+    trades = _trades(add, problems)
     loaded = _loaded(positions, inputs, methodology)
-    answer = what_if(loaded.book, loaded.market, loaded.method, account, trades, loaded.policy)
+    answer = what_if(loaded.book, loaded.market, loaded.method, account, trades, loaded.policy, problems)
     if json_:
         _print_json(
             {
@@ -503,19 +504,17 @@ def _policy(name: str) -> MissingPolicy:
     return STRICT if name == "strict" else MissingPolicy()
 
 
-def _trades(add: list[str]) -> list[tuple[str, str]]:
-    """`INSTRUMENT:QUANTITY` arguments as pairs of text."""
-    from crossmargin.basics.errors import raise_problems
-
-    pairs = [text.rpartition(":") for text in add]
-    raise_problems(
-        [
-            Problem(found=f"'{text}'", needed="Write INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2.", column="add")
-            for text, (name, _, _) in zip(add, pairs, strict=True)
-            if not name
-        ]
-    )
-    return [(name, quantity) for name, _, quantity in pairs]
+def _trades(add: list[str], problems: list[Problem]) -> list[tuple[str, str]]:
+    """`INSTRUMENT:QUANTITY` arguments as pairs of text; those of another form go to `problems`."""
+    pairs = []
+    for text in add:
+        name, _, quantity = text.rpartition(":")
+        if name:
+            pairs.append((name, quantity))
+        else:
+            needed = "Write INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2."
+            problems.append(Problem(found=f"'{text}'", needed=needed, column="add"))
+    return pairs
 
 
 def _attention(evaluation: Evaluation, account: int | None = None) -> int:

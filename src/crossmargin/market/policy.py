@@ -26,7 +26,8 @@ class MissingMark(StrEnum):
     """A contract without a mark.
 
     `ERROR` refuses it. `MODEL` takes the middle of bid and ask where both are quoted, and otherwise the model price
-    at the option's volatility. A future has no model price: without bid and ask it is refused.
+    at the option's volatility. A future has no model price: without bid and ask it is refused. In a market whose
+    options have no other mark than the middle of their quotes (Cboe) that middle is no stand-in.
     """
 
     ERROR = "error"

@@ -194,7 +194,7 @@ def _unusable_figures(market: Market, row: IntArray, held: InstrumentTable, inde
         "bid": np.isinf(market.bid[row]),
         "ask": np.isinf(market.ask[row]),
         "mark price": np.isinf(mark) | (held.is_inverse & ((mark < 0) | (delta_one & (mark == 0)))),
-        "vol": np.isinf(vol) | (vol < 0),
+        "vol": np.isinf(vol) | (vol <= 0),
         "forward price": np.isinf(forward) | (held.is_inverse & (forward <= 0)),
         "discount factor": ~np.isfinite(discount) | (discount <= 0),
         "index price": known_index & (~np.isfinite(index) | (index == 0) | (held.is_inverse & (index < 0))),
@@ -378,9 +378,9 @@ def _with_option_marks(
                 continue
             touched = not np.isnan(middle[k])
             mark[k] = middle[k] if touched else model[k]
-            # The middle of a two-sided quote is what a listed option's mark is: no stand-in to report.
-            if not touched:
-                rule = "model price at its volatility"
+            # Where options have no mark but the middle of their quotes (Cboe), that is no stand-in to report.
+            if not (touched and market.vol_source is VolSource.MARK):
+                rule = "middle of bid and ask" if touched else "model price at its volatility"
                 fills.append(Fill(instrument=held.names[k], field="mark", rule=rule, value=float(mark[k])))
     raise_problems(problems)
     return PricingInputs(

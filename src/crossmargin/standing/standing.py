@@ -40,7 +40,7 @@ class Thresholds:
 class Standing:
     """Each margin account; arrays of shape `(n_accounts,)`, US dollars.
 
-    `coverage` is infinite where nothing is required. `excess` is signed: negative is a deficit.
+    `coverage` is infinite where nothing is required (minus infinity if something is owed). `excess` is signed: negative is a deficit.
     """
 
     collateral_value: FloatArray
@@ -68,7 +68,8 @@ def standing(
     levels = thresholds or Thresholds()
     equity = collateral_value + net_option_value
     excess = equity - requirement_initial
-    coverage = np.divide(equity, requirement_initial, out=np.full_like(equity, np.inf), where=requirement_initial > 0)
+    nothing_required = np.where(equity < 0, -np.inf, np.inf)
+    coverage = np.divide(equity, requirement_initial, out=nothing_required, where=requirement_initial > 0)
     state = np.where(equity < levels.warning * requirement_initial, State.WARNING, State.HEALTHY)
     state = np.where(excess < 0, State.CALL, state)
     state = np.where(equity < levels.liquidation * requirement_maintenance, State.LIQUIDATION, state)

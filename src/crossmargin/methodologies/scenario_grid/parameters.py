@@ -270,6 +270,14 @@ def _parse(document: dict[str, Any]) -> GridParameters:
         read.wrong("across_units.rule", f"is {_shown(rule)}", f"One of {', '.join(AcrossUnits)}.")
         rule = AcrossUnits.INDEPENDENT
     ranges, charges = _underlyings(document, read)
+    for underlying, own in ranges.items():
+        for move in extended:
+            if move and shape.extended_factor * own.price_range > abs(move):
+                read.wrong(
+                    "shape.extended_moves",
+                    f"{move:g} of {underlying} would count more than whole: it is inside the range",
+                    f"Moves of at least {shape.extended_factor * own.price_range:g}.",
+                )
     gain_share = read.number(across, "gain_share", "across_units", 0.0, 1.0)
     capped = across.get("gain_cap") is not None
     gain_cap = read.number(across, "gain_cap", "across_units", 0.0, 1e18) if capped else math.inf
