@@ -10,8 +10,9 @@ import pytest
 
 from crossmargin.basics.errors import MissingQuoteError, UnsupportedError
 from crossmargin.collateral import valuation
-from crossmargin.collateral.valuation import collateral_value, haircuts, spot_trades
+from crossmargin.collateral.valuation import collateral_value, schedule, spot_trades
 from crossmargin.engine.evaluate import Evaluation, evaluate
+from crossmargin.files.plain_market import from_records
 from crossmargin.market.policy import MissingPolicy, UnpricedStablecoin
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.registry import methodology
@@ -80,7 +81,8 @@ def test_a_coin_without_a_price_is_refused() -> None:
 
 
 def test_a_haircut_lowers_an_asset_and_no_debt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(valuation, "haircuts", lambda: {"USD": 0.1})
+    cut = replace(schedule(), haircuts={"USD": 0.1})
+    monkeypatch.setattr(valuation, "schedule", lambda: cut)
     book = books.book(
         [books.row("a", CALL, 1), books.row("b", CALL, 1)], [cash("a", "USD", 100), cash("b", "USD", -100)]
     )
@@ -88,8 +90,8 @@ def test_a_haircut_lowers_an_asset_and_no_debt(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_haircuts_are_fractions() -> None:
-    assert all(0 <= haircut < 1 for haircut in haircuts().values())
-    assert haircuts()["USD"] == 0
+    assert all(0 <= haircut < 1 for haircut in schedule().haircuts.values())
+    assert schedule().haircuts["USD"] == 0
 
 
 def test_balances_of_the_members_of_a_set_count_once_for_the_set() -> None:
@@ -145,3 +147,33 @@ def test_a_balance_of_an_account_without_positions_has_a_standing() -> None:
     assert evaluation.standing.equity.tolist()[1] == 7.0
     assert evaluation.requirements.requirement_initial[1] == 0.0
     assert np.isinf(evaluation.standing.coverage[1])
+
+
+PLAIN_SPOT = {"as_of": "2026-02-15T12:00:00Z", "kind": "spot", "underlying": "BTC", "index_price": "100000"}
+
+
+@pytest.mark.parametrize(
+    "row", [{"quote_currency": "USDC"}, {"multiplier": "0.001"}], ids=["not in dollars", "not one coin a contract"]
+)
+def test_a_coin_that_cannot_take_part_is_no_cover(row: dict[str, str]) -> None:
+    """Full value without a position would be the coin as cover with none of its risk."""
+    record = PLAIN_SPOT | {"instrument": "BTC_SPOT"} | row
+    market = from_records([(1, record)], as_of=books.AS_OF, source="test", file="test")
+    book = books.book([books.row("a", "BTC_SPOT", 1)], [cash("a", "BTC", 10)])
+    with pytest.raises(MissingQuoteError, match=r"no spot of BTC .* cannot take part"):
+        spot_trades(book, market)
+
+
+def test_a_coin_takes_part_under_whatever_name_its_spot_has() -> None:
+    record = PLAIN_SPOT | {"instrument": "bitcoin"}
+    market = from_records([(1, record)], as_of=books.AS_OF, source="test", file="test")
+    book = books.book([books.row("a", "bitcoin", 1)], [cash("a", "BTC", 10)])
+    assert spot_trades(book, market) == [("a", "bitcoin", 10 * 10**8)]
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), 0.0, -5.0])
+def test_a_price_that_is_none_is_refused(price: float) -> None:
+    market = replace(books.market(), prices={"USD": 1.0, "USDC": price})
+    book = books.book([books.row("a", CALL, 1)], [cash("a", "USDC", 100)])
+    with pytest.raises(MissingQuoteError, match=r"dollar price .* of 'USDC'"):
+        collateral_value(book, market, POLICY)

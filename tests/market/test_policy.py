@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from crossmargin.api import read_market
-from crossmargin.basics.errors import InputError, MissingQuoteError
+from crossmargin.basics.errors import InputError, MissingQuoteError, UnsupportedError
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.table import Kind
@@ -205,7 +205,7 @@ def test_a_stablecoin_without_a_price_is_par_and_recorded_or_refused() -> None:
 
 def test_no_other_currency_is_assumed_at_par() -> None:
     instrument = Spot(name="BTC_EUR", underlying="BTC", quote_currency="EUR", settlement_currency="EUR")
-    with pytest.raises(MissingQuoteError, match="no dollar price for 'EUR'"):
+    with pytest.raises(UnsupportedError, match="quoted in EUR, whose move against the dollar no scenario has"):
         pricing_inputs(market(Quote(instrument=instrument)), ("BTC_EUR",), MissingPolicy())
 
 

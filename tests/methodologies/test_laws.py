@@ -211,6 +211,8 @@ def _document(**shape: Any) -> dict[str, Any]:
     text = resources.files("crossmargin.methodologies.scenario_grid").joinpath("venue-grid-2026.json").read_text()
     document: dict[str, Any] = json.loads(text)
     document["shape"] |= shape
+    for own in document["underlyings"].values():  # no move stops short of what the law is about
+        own |= {"extended_low": "-0.95", "extended_high": "10"}
     return document
 
 

@@ -126,7 +126,7 @@ def scenarios(shape: Mapping[str, object], ranges: Mapping[str, object]) -> list
             for vol in (-1, 0, 1):
                 found.append(Scenario(move=k / steps * reach, vol=vol, weight=1.0, years_later=days / DAYS_PER_YEAR))
     for text in shape["extended_moves"]:
-        move = float(text)
+        move = min(max(float(text), float(ranges["extended_low"])), float(ranges["extended_high"]))
         weight = float(shape["extended_factor"]) * reach / abs(move)
         found.append(Scenario(move=move, vol=1, weight=weight))
     return found
@@ -153,8 +153,9 @@ def option_price(contract: Contract, forward: float, vol: float, years: float) -
     """Discounted Black-76, or Bachelier, quote currency a unit of underlying."""
     sign = 1 if contract.is_call else -1
     total = vol * math.sqrt(max(years, 0.0))
+    discount = contract.discount ** (max(years, 0.0) / contract.years)
     if total <= 0:
-        return contract.discount * max(sign * (forward - contract.strike), 0.0)
+        return discount * max(sign * (forward - contract.strike), 0.0)
     if contract.normal:
         d = (forward - contract.strike) / total
         density = math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
@@ -163,7 +164,7 @@ def option_price(contract: Contract, forward: float, vol: float, years: float) -
         d1 = math.log(forward / contract.strike) / total + total / 2
         d2 = d1 - total
         undiscounted = sign * (forward * normal_cdf(sign * d1) - contract.strike * normal_cdf(sign * d2))
-    return contract.discount * undiscounted
+    return discount * undiscounted
 
 
 def unit_pnl(contract: Contract, scenario: Scenario, ranges: Mapping[str, object], *, coin: bool = False) -> float:

@@ -96,6 +96,8 @@ def _deribit_document(vector: Vector, coin: str) -> dict[str, Any]:
                 "vol_power_long": pair["long_term_vega_power"],
                 "vol_floor_up": pair["min_volatility_for_shock_up"],
                 "vol_days_floor": 1,
+                "extended_low": "-0.66",
+                "extended_high": "5",
                 "roll_annualised_move": currency["annualised_move_risk"],
                 "roll_move_minimum": currency["min_annualised_move"],
                 "short_option_minimum": 0,

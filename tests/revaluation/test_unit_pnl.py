@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -133,7 +134,10 @@ def test_put_call_parity_in_every_scenario(together: bool) -> None:
     future = FORWARD * GRID.price_move
     assert pnl["call"] - pnl["put"] == pytest.approx(future * INDEX / FORWARD, rel=1e-11, abs=1e-9)
     if together:
-        assert pnl["linear call"] - pnl["linear put"] == pytest.approx(0.97 * future, rel=1e-11, abs=1e-9)
+        strike, years = 105_000, inputs.expiry_years[inputs.instruments.names.index("linear call")]
+        discount = 0.97 ** ((years - GRID.time_step_years) / years)
+        forward = discount * (FORWARD + future - strike) - 0.97 * (FORWARD - strike)
+        assert pnl["linear call"] - pnl["linear put"] == pytest.approx(forward, rel=1e-11, abs=1e-9)
 
 
 def test_parity_in_coin() -> None:
@@ -144,7 +148,9 @@ def test_parity_in_coin() -> None:
 
 
 def test_vol_up_is_worth_more_to_the_holder_and_time_less() -> None:
-    for name, gain in pnl_of(inputs_of(CALL, PUT, LINEAR_CALL, LINEAR_PUT)).items():
+    """Time less at a discount factor of 1: below it a deep put gains by waiting."""
+    at_par = [replace(option, discount=1.0) for option in (LINEAR_CALL, LINEAR_PUT)]
+    for name, gain in pnl_of(inputs_of(CALL, PUT, *at_par)).items():
         core = gain[: 9 * 3].reshape(9, 3)
         later = gain[9 * 3 : 9 * 6].reshape(9, 3)
         assert (np.diff(core, axis=1) > 0).all(), name
@@ -160,7 +166,7 @@ def test_an_option_past_its_expiry_in_the_scenario_is_its_intrinsic_value() -> N
     )
     inputs = inputs_of(LINEAR_CALL)
     later = pnl_of(inputs, grid=long_step)["linear call"][15:]
-    then = 0.97 * np.maximum(FORWARD * (1 + long_step.price_move[15:]) - 105_000, 0.0)
+    then = np.maximum(FORWARD * (1 + long_step.price_move[15:]) - 105_000, 0.0)
     assert later + unit_value(inputs)[0] == pytest.approx(then, rel=1e-11, abs=1e-9)
 
 

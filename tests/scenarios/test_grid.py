@@ -27,6 +27,8 @@ BTC = GridRanges(
     vol_power_long=0.13,
     vol_floor_up=0.5,
     vol_days_floor=1.0,
+    extended_low=-0.66,
+    extended_high=5.0,
 )
 
 
@@ -135,3 +137,13 @@ def test_words() -> None:
     thirds = grid_scenarios(replace(SHAPE, price_steps=3), BTC)
     assert scenario_words("BTC", thirds, 3) == "BTC -10.6667%, vol down"
     assert scenario_words("BTC", grid_scenarios(SHAPE, replace(BTC, price_range=0.1)), 24) == "BTC +10%, vol down"
+
+
+def test_extended_moves_stop_where_the_underlying_says() -> None:
+    """The scenario stays at its place, so that another underlying's whole move can be combined with it."""
+    index = grid_scenarios(SHAPE, replace(BTC, price_range=0.08, extended_low=-0.33, extended_high=0.25))
+    coin = grid_scenarios(SHAPE, BTC)
+    assert len(index) == len(coin)
+    assert index.price_move[index.extended].min() >= -0.33
+    assert index.price_move[index.extended].max() <= 0.25
+    assert (index.weight <= 1).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class MarginResult:
     """Requirements and standing of every margin account.
 
@@ -51,7 +51,9 @@ class MarginResult:
 
     def explain(self, account: str, level: Level = "initial") -> Explanation:
         """The requirement of a margin account as a tree."""
-        return self.evaluation.methodology.explain(self.evaluation.requirements, self.index(account), level)
+        e = self.evaluation
+        tree = e.methodology.explain(e.requirements, self.index(account), level)
+        return replace(tree, note="; ".join((*filter(None, (tree.note,)), *e.market.notes)))
 
     def scenarios(self, account: str) -> ScenarioPnl:
         """P&L of a margin account in every scenario."""
@@ -66,6 +68,12 @@ class MarginResult:
             "requirement_maintenance": r.requirement_maintenance.tolist(),
             "requirement_isolated": r.requirement_isolated.tolist(),
             "saving": (r.requirement_isolated - r.requirement_initial).tolist(),
+            "saving_ratio": [
+                _ratio(isolated - initial, isolated)
+                for initial, isolated in zip(
+                    r.requirement_initial.tolist(), r.requirement_isolated.tolist(), strict=True
+                )
+            ],
             "net_option_value": r.net_option_value.tolist(),
         }
         if s is not None:
@@ -73,7 +81,7 @@ class MarginResult:
                 "collateral_value": s.collateral_value.tolist(),
                 "equity": s.equity.tolist(),
                 "excess": s.excess.tolist(),
-                "coverage": [value if math.isfinite(value) else None for value in s.coverage.tolist()],
+                "coverage_ratio": [value if math.isfinite(value) else None for value in s.coverage.tolist()],
                 "state": [state.value for state in s.state],
             }
         return columns
@@ -83,6 +91,11 @@ class MarginResult:
         import polars as pl
 
         return pl.DataFrame(self.columns())
+
+    def __repr__(self) -> str:
+        r = self.evaluation.requirements
+        total = float(r.requirement_initial.sum())
+        return f"<MarginResult of {len(self.accounts)} margin accounts: {total:,.2f} {r.currency}>"
 
     def _repr_html_(self) -> str:
         return str(self.table()._repr_html_())
@@ -103,7 +116,7 @@ class MarginResult:
             "total_maintenance": _text(r.total_maintenance[a]),
             "requirement_isolated": _text(isolated),
             "saving": _text(isolated - initial),
-            "saving_ratio": _text((isolated - initial) / isolated) if isolated else None,
+            "saving_ratio": _text_or_none(_ratio(isolated - initial, isolated)),
         }
         if s is not None:
             answer |= {
@@ -120,6 +133,12 @@ class MarginResult:
                 "requirement_initial": _text(units.requirement_initial[u]),
                 "requirement_isolated": _text(units.requirement_isolated[u]),
                 "saving": _text(units.requirement_isolated[u] - units.requirement_initial[u]),
+                "saving_ratio": _text_or_none(
+                    _ratio(
+                        float(units.requirement_isolated[u] - units.requirement_initial[u]),
+                        float(units.requirement_isolated[u]),
+                    )
+                ),
                 "net_option_value": _text(units.net_option_value[u]),
                 "components": {name: _text(values[u]) for name, values in units.components.items()},
                 "scenario_worst": units.scenario_worst[u],
@@ -147,15 +166,7 @@ class MarginResult:
         e = self.evaluation
         return {
             "accounts": [self.account_dict(a) for a in range(len(self.accounts))],
-            "stand_ins": [
-                {
-                    "instrument": fill.instrument,
-                    "field": fill.field,
-                    "rule": fill.rule,
-                    "value": _text(fill.value),
-                }
-                for fill in e.fills
-            ],
+            "stand_ins": [fill.to_dict() for fill in e.fills],
             "notes": list(e.market.notes),
             "provenance": e.provenance,
         }
@@ -165,6 +176,14 @@ class MarginResult:
         import json
 
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _text_or_none(value: float | None) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _text(value: float) -> str:

@@ -7,23 +7,30 @@ from dataclasses import dataclass, replace
 
 from crossmargin.basics.errors import PortfolioError, Problem, QuantityError, raise_problems
 from crossmargin.basics.quantities import quantity_steps
+from crossmargin.collateral.valuation import CollateralItem
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.book import Book
+from crossmargin.standing.standing import standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WhatIf:
-    """One margin account before and after, each a book of that account alone."""
+    """One margin account before and after, each a book of that account alone.
+
+    `cash_paid` is what the trades cost at their marks, US dollars, negative for what they bring in: `after` has it
+    taken from the collateral, where there are balances.
+    """
 
     account: str
     member: str
     trades: tuple[tuple[str, str], ...]
     before: Evaluation
     after: Evaluation
+    cash_paid: float
 
     def components(self) -> list[tuple[str, float, float]]:
         """`(component, before, after)` of the margin account, summed over its units, in calculation order."""
@@ -31,29 +38,15 @@ class WhatIf:
         names = dict.fromkeys((*self.before.requirements.units.components, *self.after.requirements.units.components))
         for name in names:
             rows.append((name, _component(self.before, name), _component(self.after, name)))
-        for name in (
-            "requirement_initial",
-            "requirement_maintenance",
-            "requirement_isolated",
-            "net_option_value",
-        ):
-            rows.append(
-                (
-                    name,
-                    float(getattr(self.before.requirements, name)[0]),
-                    float(getattr(self.after.requirements, name)[0]),
-                )
-            )
+        figures = ("requirement_initial", "requirement_maintenance", "requirement_isolated", "net_option_value")
+        rows += [(name, *self._both("requirements", name)) for name in figures]
         if self.before.standing and self.after.standing:
-            for name in ("equity", "excess"):
-                rows.append(
-                    (
-                        name,
-                        float(getattr(self.before.standing, name)[0]),
-                        float(getattr(self.after.standing, name)[0]),
-                    )
-                )
+            rows += [(name, *self._both("standing", name)) for name in ("collateral_value", "equity", "excess")]
         return rows
+
+    def _both(self, part: str, name: str) -> tuple[float, float]:
+        before, after = (getattr(getattr(e, part), name)[0] for e in (self.before, self.after))
+        return float(before), float(after)
 
 
 def what_if(
@@ -72,8 +65,8 @@ def what_if(
     account : str
         A margin account with one member, or a member of one.
     add : iterable of (instrument, quantity)
-        Signed decimal quantities as text, in contracts; the same instrument twice adds up. The premium paid or
-        received is not in the balances.
+        Signed decimal quantities as text, in contracts; the same instrument twice adds up. Options and spot are paid
+        for at their marks, in dollars; futures and perpetuals cost nothing.
     problems : iterable of Problem
         Found already by the caller: raised together with what is found here.
 
@@ -109,13 +102,31 @@ def what_if(
             problems += [replace(p, found=f"{p.found}, in '{name}:{quantity}'", column="add") for p in error.problems]
     raise_problems(problems)
     alone = book.select(index)
+    before = evaluate(alone, market, method, policy)
+    after, cash_paid = _paid(before, evaluate(alone.with_trades(trades), market, method, policy))
     return WhatIf(
         account=book.margin_accounts[index],
         member=member,
         trades=tuple((canonical_name(name), quantity) for name, quantity in add),
-        before=evaluate(alone, market, method, policy),
-        after=evaluate(alone.with_trades(trades), market, method, policy),
+        before=before,
+        after=after,
+        cash_paid=cash_paid,
     )
+
+
+def _paid(before: Evaluation, after: Evaluation) -> tuple[Evaluation, float]:
+    """`after` with the trades paid for at their marks, and how much that is."""
+    cash = float(after.requirements.net_option_value[0] - before.requirements.net_option_value[0])
+    if before.collateral is None or after.collateral is None:
+        return after, cash
+    cash += float(after.collateral.value[0] - before.collateral.value[0])  # spot that was bought
+    paid = CollateralItem(margin_account=0, asset="USD", amount=-cash, price=1.0, haircut=0.0, value=-cash)
+    collateral = replace(after.collateral, value=after.collateral.value - cash, items=(*after.collateral.items, paid))
+    r = after.requirements
+    stands = standing(
+        collateral.value, r.net_option_value, r.requirement_initial, r.requirement_maintenance, after.thresholds
+    )
+    return replace(after, collateral=collateral, standing=stands), cash
 
 
 def _component(evaluation: Evaluation, name: str) -> float:

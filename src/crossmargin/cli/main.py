@@ -150,7 +150,7 @@ def explain(
             "account": result.account_dict(index),
             "explanation": result.explain(account).to_dict(),
             "explanation_maintenance": result.explain(account, "maintenance").to_dict(),
-            "stand_ins": [str(fill) for fill in result.evaluation.fills],
+            "stand_ins": [fill.to_dict() for fill in result.evaluation.fills],
             "notes": list(result.evaluation.market.notes),
             "provenance": result.evaluation.provenance,
         }
@@ -240,6 +240,7 @@ def whatif(
             {
                 "account": answer.account,
                 "member": answer.member,
+                "cash_paid": repr(answer.cash_paid),
                 "add": [{"instrument": name, "quantity": quantity} for name, quantity in answer.trades],
                 "components": {
                     name: {"before": repr(before), "after": repr(after), "difference": repr(after - before)}
@@ -521,7 +522,7 @@ def _attention(evaluation: Evaluation, account: int | None = None) -> int:
     if evaluation.standing is None:
         return ANSWERED
     excess = evaluation.standing.excess
-    short = bool((excess < 0).any()) if account is None else bool(excess[account] < 0)
+    short = evaluation.standing.anybody_short if account is None else bool(excess[account] < 0)
     return ATTENTION if short else ANSWERED
 
 

@@ -265,8 +265,8 @@ def what_if_text(answer: WhatIf) -> str:
                     cells=[_words(n) for n, _, _ in rows],
                     align="left",
                 ),
-                Column(header="before", cells=[numbers.money(b) for _, b, _ in rows]),
-                Column(header="after", cells=[numbers.money(a) for _, _, a in rows]),
+                Column(header="before", cells=[_rounded(n, b) for n, b, _ in rows]),
+                Column(header="after", cells=[_rounded(n, a) for n, _, a in rows]),
                 Column(header="difference", cells=[numbers.money(a - b, signed=True) for _, b, a in rows]),
             ]
         )
@@ -274,10 +274,18 @@ def what_if_text(answer: WhatIf) -> str:
     for label, e in (("before", answer.before), ("after", answer.after)):
         units = e.requirements.units
         lines += [f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}" for u in units.of(0)]
-    if answer.after.standing is not None:
-        lines.append("The premium of the trades is not in the balances; equity counts the options at their mark.")
+    if answer.cash_paid:
+        verb = "cost" if answer.cash_paid > 0 else "bring in"
+        lines.append(f"At their marks the trades {verb} {numbers.money(abs(answer.cash_paid))}, settled in cash.")
     lines += ["", footer(answer.after)]
     return "\n".join(lines)
+
+
+def _rounded(name: str, value: float) -> str:
+    """Against the account: what is required up, what is there down."""
+    if name.startswith("requirement"):
+        return numbers.requirement(value)
+    return numbers.available(value) if name in ("collateral_value", "equity", "excess") else numbers.money(value)
 
 
 def market_text(market: Market, most: int) -> str:
@@ -293,7 +301,7 @@ def market_text(market: Market, most: int) -> str:
             ]
         )
     )
-    lines += ["", *(f"Index {name}: {numbers.price(price)}" for name, price in market.index.items())]
+    lines += ["", *(f"Index {name}: {numbers.money(price)}" for name, price in market.index.items())]
     if american:
         lines.append(f"American options, whose pricer is not there yet: {american:,}")
     reasons = Counter(row.reason.value for row in market.excluded)

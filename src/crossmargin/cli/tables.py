@@ -101,6 +101,8 @@ def tree(root: Explanation) -> str:
         indent = "  " * depth
         if not node.unit:
             figure = numbers.plain(node.value)
+        elif depth == 0:
+            figure = numbers.requirement(node.value)  # rounded as everywhere else, against the account
         else:
             figure = numbers.money(node.value)
         words = numbers.signs(node.label) + (f" = {node.rule}" if node.rule and node.parts else "")
@@ -110,7 +112,7 @@ def tree(root: Explanation) -> str:
             last = k == len(wrapped) - 1
             blank = " " * max(1, width() - cell_width(label) - len(figure))
             lines.append(label + blank + figure if last else label)
-        if node.note:
+        if node.note and depth:  # the notes of the whole stand below the answer
             lines += textwrap.wrap(
                 f"({node.note})", width(), initial_indent=indent + "  ", subsequent_indent=indent + "  "
             )

@@ -8,6 +8,7 @@ what it could lose.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from importlib import resources
 import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, read_only
-from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
+from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedError, raise_problems
 from crossmargin.basics.quantities import steps_to_float
+from crossmargin.basics.times import format_utc
 from crossmargin.instruments.table import Kind
 from crossmargin.instruments.terms import Spot
-from crossmargin.market.policy import STABLECOINS, MissingPolicy
+from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill, dollar_price
 from crossmargin.portfolio.book import Book
@@ -58,35 +60,75 @@ class CollateralValue:
     fills: tuple[Fill, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What is accepted: haircut by asset, and the assets that take part in the scenarios instead."""
+
+    name: str
+    date: str
+    digest: str
+    haircuts: Mapping[str, float]
+    take_part: frozenset[str]
+
+
 @cache
-def haircuts() -> Mapping[str, float]:
-    """Haircut of every eligible asset."""
-    document = json.loads(resources.files(__package__).joinpath("schedule.json").read_text(encoding="utf-8"))
-    return {asset: float(haircut) for asset, haircut in document["haircuts"].items()}
+def schedule() -> Schedule:
+    """The collateral schedule that ships."""
+    text = resources.files(__package__).joinpath("schedule.json").read_text(encoding="utf-8")
+    document = json.loads(text)
+    return Schedule(
+        name=document["name"],
+        date=document["date"],
+        digest=f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+        haircuts={asset: float(haircut) for asset, haircut in document["haircuts"].items()},
+        take_part=frozenset(document["take_part"]),
+    )
 
 
-def is_scenario_asset(market: Market, asset: str) -> bool:
-    """Whether the market lists the asset itself as a spot instrument, so that scenarios move it.
-
-    A stablecoin that is listed has a price, but no scenarios.
-    """
-    if asset not in market or asset in STABLECOINS:
-        return False
-    instrument = market.instruments.instruments[int(market.rows([asset])[0])]
-    return isinstance(instrument, Spot) and instrument.underlying == asset
+def spot_of(market: Market, asset: str) -> str | None:
+    """The spot instrument that is the asset itself: quoted in dollars, one unit of it a contract."""
+    for instrument in market.instruments.instruments:
+        if (
+            isinstance(instrument, Spot)
+            and instrument.underlying == asset
+            and instrument.quote_currency == "USD"
+            and instrument.multiplier == 1
+        ):
+            return instrument.name
+    return None
 
 
 def spot_trades(book: Book, market: Market) -> list[tuple[str, str, int]]:
-    """Balances that are also positions, as `(member, spot instrument, steps)`."""
+    """Balances that are also positions, as `(member, spot instrument, steps)`.
+
+    Raises
+    ------
+    MissingQuoteError
+        If the market has no spot of an asset that must take part: it would count whole and risk nothing.
+    """
     if book.balances is None:
         return []
     balances = book.balances
+    taking_part = {k: name for k, name in enumerate(balances.assets) if name in schedule().take_part}
+    spots = {k: spot_of(market, name) for k, name in taking_part.items() if (balances.asset == k).any()}
+    raise_problems(
+        [
+            Problem(
+                found=f"no spot of {taking_part[k]} in the market of {format_utc(market.as_of)} ({market.source}), so "
+                f"its balances cannot take part in the scenarios",
+                needed=f"Add a row of kind 'spot', underlying {taking_part[k]}, quoted in USD, multiplier 1.",
+                kind=MissingQuoteError,
+            )
+            for k, spot in spots.items()
+            if spot is None
+        ]
+    )
     return [
-        (book.accounts[account], balances.assets[asset], steps)
+        (book.accounts[account], spot, steps)
         for account, asset, steps in zip(
             balances.account.tolist(), balances.asset.tolist(), balances.steps.tolist(), strict=True
         )
-        if steps and is_scenario_asset(market, balances.assets[asset])
+        if steps and (spot := spots.get(asset)) is not None
     ]
 
 
@@ -107,11 +149,11 @@ def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> Colla
     if book.balances is not None:
         balances = book.balances
         for asset in {balances.assets[k]: None for k in balances.asset.tolist()}:
-            if asset not in haircuts():
+            if asset not in schedule().haircuts:
                 problems.append(
                     Problem(
                         found=f"'{asset}' is no collateral that the schedule accepts",
-                        needed=f"It accepts {', '.join(haircuts())}.",
+                        needed=f"It accepts {', '.join(schedule().haircuts)}.",
                         column="asset",
                         kind=UnsupportedError,
                     )
@@ -124,7 +166,7 @@ def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> Colla
         for account, k, amount in zip(margin_account.tolist(), balances.asset.tolist(), amounts.tolist(), strict=True):
             asset = balances.assets[k]
             # A haircut makes an asset worth less and a debt no smaller.
-            haircut = haircuts()[asset] if amount > 0 else 0.0
+            haircut = schedule().haircuts[asset] if amount > 0 else 0.0
             items.append(
                 CollateralItem(
                     margin_account=account,

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from crossmargin._version import __version__
 from crossmargin.basics.errors import CrossmarginError
 from crossmargin.basics.times import format_utc
-from crossmargin.collateral.valuation import CollateralValue, collateral_value, spot_trades
+from crossmargin.collateral.valuation import CollateralValue, collateral_value, schedule, spot_trades
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.requirements import Requirements
 from crossmargin.portfolio.book import Book
-from crossmargin.standing.standing import Standing, standing
+from crossmargin.standing.standing import Standing, Thresholds, standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,6 +29,8 @@ class Evaluation:
         The same with coin balances as spot positions: what the methodology saw.
     collateral, standing : CollateralValue, Standing or None
         `None` when the book has no balances.
+    thresholds : Thresholds
+        Equity over requirement at which states begin.
     """
 
     book: Book
@@ -39,6 +41,7 @@ class Evaluation:
     requirements: Requirements
     collateral: CollateralValue | None
     standing: Standing | None
+    thresholds: Thresholds
 
     @property
     def fills(self) -> tuple[Fill, ...]:
@@ -63,10 +66,20 @@ class Evaluation:
             "as_of": format_utc(self.market.as_of),
             "engine_version": __version__,
             "missing_policy": self.policy.to_dict(),
+            "collateral_schedule": schedule().name,
+            "collateral_schedule_hash": schedule().digest,
+            "warning_below": repr(self.thresholds.warning),
+            "liquidation_below": repr(self.thresholds.liquidation),
         }
 
 
-def evaluate(book: Book, market: Market, methodology: Methodology, policy: MissingPolicy | None = None) -> Evaluation:
+def evaluate(
+    book: Book,
+    market: Market,
+    methodology: Methodology,
+    policy: MissingPolicy | None = None,
+    thresholds: Thresholds | None = None,
+) -> Evaluation:
     """Margin every account of `book` in `market`.
 
     Raises
@@ -74,7 +87,7 @@ def evaluate(book: Book, market: Market, methodology: Methodology, policy: Missi
     InputError, UnsupportedError
         Listing everything that cannot be margined or valued.
     """
-    policy = policy or MissingPolicy()
+    policy, levels = policy or MissingPolicy(), thresholds or Thresholds()
     try:
         trades = spot_trades(book, market)
         margined = book.with_trades(trades) if trades else book
@@ -89,6 +102,7 @@ def evaluate(book: Book, market: Market, methodology: Methodology, policy: Missi
             requirements.net_option_value,
             requirements.requirement_initial,
             requirements.requirement_maintenance,
+            levels,
         )
     return Evaluation(
         book=book,
@@ -99,4 +113,5 @@ def evaluate(book: Book, market: Market, methodology: Methodology, policy: Missi
         requirements=requirements,
         collateral=collateral,
         standing=stands,
+        thresholds=levels,
     )

@@ -30,7 +30,7 @@ from crossmargin.basics.quantities import (
     float_steps,
     quantity_steps,
 )
-from crossmargin.collateral.valuation import haircuts
+from crossmargin.collateral.valuation import schedule
 from crossmargin.files.cells import name_fault, shown
 from crossmargin.files.tables import (
     TextTable,
@@ -257,11 +257,11 @@ def parse_balances(source: Any, problems: list[Problem], *, name: str = "balance
             *_name_problems(account, "account", table.file, row),
             *_name_problems(asset, "asset", table.file, row),
         ]
-        if not found and asset.upper() not in haircuts():
+        if not found and asset.upper() not in schedule().haircuts:
             found.append(
                 Problem(
                     found=f"'{asset}' is no collateral that the schedule accepts",
-                    needed=f"It accepts {', '.join(haircuts())}.",
+                    needed=f"It accepts {', '.join(schedule().haircuts)}.",
                     file=table.file,
                     row=row,
                     column="asset",

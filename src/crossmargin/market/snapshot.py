@@ -109,7 +109,7 @@ class Quote:
     discount: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Market:
     """One snapshot, by instrument name.
 
@@ -205,6 +205,9 @@ class Market:
     @cached_property
     def _row_of(self) -> Mapping[str, int]:
         return {name: row for row, name in enumerate(self.instruments.names)}
+
+    def __repr__(self) -> str:
+        return f"<Market of {len(self.instruments.names)} instruments, {self._moment}>"
 
     def __contains__(self, name: object) -> bool:
         return name in self._row_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from crossmargin.basics.errors import MissingQuoteError, Problem
@@ -23,8 +24,18 @@ class Fill:
     value: float
     donor: str = ""
 
+    @property
+    def in_words(self) -> str:
+        """What was missing and what stands in: `no mark: index price, 63,858.3`."""
+        return f"no {self.field}: {self.rule}, {self.value:.6g}"
+
     def __str__(self) -> str:
-        return f"{self.instrument}: no {self.field}; {self.rule}, {self.value:.6g}"
+        return f"{self.instrument}: {self.in_words}"
+
+    def to_dict(self) -> dict[str, str]:
+        """As plain data."""
+        record = {"instrument": self.instrument, "field": self.field, "rule": self.rule, "value": repr(self.value)}
+        return record | ({"donor": self.donor} if self.donor else {})
 
 
 def dollar_price(
@@ -38,7 +49,16 @@ def dollar_price(
 ) -> float:
     """US dollars for one unit of `asset`; NaN with a problem on the list when the market has none."""
     if asset in market.prices:
-        return market.prices[asset]
+        price = market.prices[asset]
+        if not (math.isfinite(price) and price > 0):
+            problems.append(
+                Problem(
+                    found=f"dollar price {price:g} of '{asset}' in the market of {format_utc(market.as_of)}",
+                    needed="Give the price that was quoted, above 0.",
+                    kind=MissingQuoteError,
+                )
+            )
+        return price
     if asset in STABLECOINS and policy.stablecoin is UnpricedStablecoin.PAR:
         fills.append(Fill(instrument=asset, field="dollar price", rule="par assumed", value=1.0))
         return 1.0

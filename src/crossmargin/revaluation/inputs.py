@@ -16,6 +16,7 @@ from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedErr
 from crossmargin.basics.times import format_utc
 from crossmargin.instruments.table import InstrumentTable, Kind
 from crossmargin.market.policy import (
+    STABLECOINS,
     MissingMark,
     MissingPerpetual,
     MissingPolicy,
@@ -25,6 +26,14 @@ from crossmargin.market.policy import (
 from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.market.stand_ins import Fill, dollar_price
 from crossmargin.revaluation.black import bachelier, black76, implied_total_vol
+
+MOST_VOL = 20.0
+MOST_TOTAL_VOL = 4.0
+"""Above 2,000% a year, or 400% to expiry, a quoted volatility is one in percent: it would make every option worth its
+underlying, and a margin nothing."""
+MOST_MARK_FROM_MODEL = 0.25
+"""Part of the forward by which a mark and the volatility quoted beside it may disagree before one of them is in other
+units: a mark in dollars for coin, a volatility in percent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,6 +175,17 @@ def _quote_usd(
         currency = instrument.quote_currency
         if currency in rate:
             continue
+        if currency != "USD" and currency not in STABLECOINS:
+            problems.append(
+                Problem(
+                    found=f"'{instrument.name}' is quoted in {currency}, whose move against the dollar no scenario has",
+                    needed=f"Quote currencies are USD, {', '.join(STABLECOINS)}.",
+                    kind=UnsupportedError,
+                    instrument=instrument.name,
+                )
+            )
+            rate[currency] = np.nan
+            continue
         rate[currency] = dollar_price(market, currency, policy, fills, problems, needed_by=instrument.name)
     return np.array([rate[instrument.quote_currency] for instrument in held.instruments], dtype=np.float64)
 
@@ -190,11 +210,13 @@ def _unusable_figures(market: Market, row: IntArray, held: InstrumentTable, inde
     forward, mark, vol, discount = (c[row] for c in (market.forward, market.mark, market.vol, market.discount))
     delta_one = (held.kind == Kind.FUTURE) | (held.kind == Kind.PERPETUAL)
     known_index = np.array([held.underlyings[u] in market.index for u in held.underlying], dtype=np.bool_)
+    total_vol = vol * np.sqrt(market.expiry_years[row])
+    no_percent = ~market.vol_normal[row] & ((vol > MOST_VOL) | (total_vol > MOST_TOTAL_VOL))
     wrong = {
         "bid": np.isinf(market.bid[row]),
         "ask": np.isinf(market.ask[row]),
         "mark price": np.isinf(mark) | (held.is_inverse & ((mark < 0) | (delta_one & (mark == 0)))),
-        "vol": np.isinf(vol) | (vol <= 0),
+        "vol": np.isinf(vol) | (vol <= 0) | no_percent,
         "forward price": np.isinf(forward) | (held.is_inverse & (forward <= 0)),
         "discount factor": ~np.isfinite(discount) | (discount <= 0),
         "index price": known_index & (~np.isfinite(index) | (index == 0) | (held.is_inverse & (index < 0))),
@@ -204,7 +226,9 @@ def _unusable_figures(market: Market, row: IntArray, held: InstrumentTable, inde
     return [
         Problem(
             found=f"{what} {values[what][k]:g} of '{held.names[k]}' in the market of {format_utc(market.as_of)}",
-            needed="Give the figure that was quoted, or none.",
+            needed="A volatility is a decimal: 0.84 is 84%."
+            if what == "vol"
+            else "Give the figure that was quoted, or none.",
             instrument=held.names[k],
         )
         for what, rows in wrong.items()
@@ -297,7 +321,7 @@ def _vols(
                 market,
                 held.names[k],
                 "implied volatility",
-                "Add the quote, or use the vol policy 'nearest' in a market that quotes this expiry.",
+                "Add the quote; the default policy takes that of the nearest strike, where the expiry has one.",
             )
         )
     return vol
@@ -365,6 +389,7 @@ def _with_option_marks(
     """Stand-ins for option marks: the middle of the touch, then the model price."""
     mark = inputs.mark.copy()
     row, held = inputs.market_row, inputs.instruments
+    raise_problems(_contradictions(market, inputs))
     missing = np.flatnonzero(inputs.is_option & np.isnan(mark))
     problems = []
     if len(missing):
@@ -373,7 +398,7 @@ def _with_option_marks(
         for k in missing.tolist():
             if policy.mark is MissingMark.ERROR:
                 problems.append(
-                    _missing(market, held.names[k], "mark price", "Add it, or use the mark policy 'model'.")
+                    _missing(market, held.names[k], "mark price", "Add it, or use the default policy: the model price.")
                 )
                 continue
             touched = not np.isnan(middle[k])
@@ -396,6 +421,24 @@ def _with_option_marks(
         quote_usd=inputs.quote_usd,
         fills=tuple(fills),
     )
+
+
+def _contradictions(market: Market, inputs: PricingInputs) -> list[Problem]:
+    """Options whose mark and volatility cannot both be right."""
+    quoted = inputs.is_option & ~np.isnan(inputs.mark) & (market.vol_source is VolSource.QUOTED)
+    if not quoted.any():
+        return []
+    model = model_price(inputs)
+    size = np.where(inputs.instruments.is_inverse, 1.0, np.abs(inputs.forward))
+    return [
+        Problem(
+            found=f"mark {inputs.mark[k]:g} and vol {inputs.vol[k]:g} of '{inputs.instruments.names[k]}' contradict "
+            f"each other: at that vol it is worth {model[k]:g}",
+            needed="A vol is a decimal (0.84 is 84%); an inverse option's mark is in coin.",
+            instrument=inputs.instruments.names[k],
+        )
+        for k in np.flatnonzero(quoted & (np.abs(model - inputs.mark) > MOST_MARK_FROM_MODEL * size))
+    ]
 
 
 def model_price(inputs: PricingInputs) -> FloatArray:

@@ -56,7 +56,7 @@ class UnitGreeks:
     vega : ndarray
         For volatility up by 1.00 (divide by 100 for one vol point); in Bachelier terms for one price unit a year.
     theta : ndarray
-        For one calendar day passing.
+        For one calendar day passing, the rate of the discount factor included.
     """
 
     delta: FloatArray
@@ -159,7 +159,10 @@ def _option_values(
     years_then = np.maximum(years[:, None] - grid.time_step_years, 0.0)
     forward_then = forward[:, None] + np.abs(forward)[:, None] * grid.price_move
     now = discount * undiscounted_value(forward, strike, vol * np.sqrt(years), is_call, normal)
-    then = discount[:, None] * undiscounted_value(
+    # The rate stays: less time to expiry discounts less. Where no time passes the factor is the same to the bit.
+    passed = grid.time_step_years > 0
+    discount_then = np.where(passed, discount[:, None] ** (years_then / years[:, None]), discount[:, None])
+    then = discount_then * undiscounted_value(
         forward_then, strike[:, None], vol_then * np.sqrt(years_then), is_call[:, None], normal[:, None]
     )
     return now, then
@@ -187,5 +190,14 @@ def unit_greeks(inputs: PricingInputs) -> UnitGreeks:
         delta[rows] = scale * of_one.delta * size[rows]
         gamma[rows] = scale * of_one.gamma * size[rows] ** 2
         vega[rows] = scale * of_one.vega
-        theta[rows] = scale * of_one.theta / DAYS_PER_YEAR
+        # A day less to expiry also discounts less: what the option is worth earns the rate.
+        rate = -np.log(inputs.discount[rows]) / inputs.expiry_years[rows]
+        value = undiscounted_value(
+            inputs.forward[rows],
+            table.strike[rows],
+            inputs.vol[rows] * np.sqrt(inputs.expiry_years[rows]),
+            table.is_call[rows],
+            inputs.vol_normal[rows],
+        )
+        theta[rows] = scale * (of_one.theta + rate * value) / DAYS_PER_YEAR
     return UnitGreeks(delta=read_only(delta), gamma=read_only(gamma), vega=read_only(vega), theta=read_only(theta))

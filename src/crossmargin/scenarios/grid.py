@@ -58,6 +58,9 @@ class GridRanges:
         Volatility up is at least this: a calm market can jump. It bounds the up shift only.
     vol_days_floor : float
         Expiries shorter than this many days scale as this many.
+    extended_low, extended_high : float
+        Extended moves of this underlying stop here: an index does not rise fivefold. A scenario that stops is the same
+        scenario by name, and can still be combined with the whole move of another underlying.
     """
 
     price_range: float
@@ -67,6 +70,8 @@ class GridRanges:
     vol_power_long: float
     vol_floor_up: float
     vol_days_floor: float
+    extended_low: float
+    extended_high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,7 +108,7 @@ def grid_scenarios(shape: GridShape, ranges: GridRanges) -> GridScenarios:
     core_move = np.repeat(steps * ranges.price_range, 3)
     core_vol = np.tile(np.array([-1, 0, 1], dtype=np.int64), len(steps))
     times = [0.0] if shape.time_step_days == 0 else [0.0, shape.time_step_days / DAYS_PER_YEAR]
-    extended = np.array(shape.extended_moves, dtype=np.float64)
+    extended = np.clip(np.array(shape.extended_moves, dtype=np.float64), ranges.extended_low, ranges.extended_high)
     n_core = len(core_move) * len(times)
     return GridScenarios(
         price_move=read_only(np.concatenate([core_move] * len(times) + [extended])),

@@ -40,7 +40,8 @@ class Thresholds:
 class Standing:
     """Each margin account; arrays of shape `(n_accounts,)`, US dollars.
 
-    `coverage` is infinite where nothing is required (minus infinity if something is owed). `excess` is signed: negative is a deficit.
+    `coverage` is infinite where nothing is required (minus infinity if something is owed). `excess` is signed: negative
+    is a deficit.
     """
 
     collateral_value: FloatArray
@@ -65,14 +66,15 @@ def standing(
     thresholds: Thresholds | None = None,
 ) -> Standing:
     """Stand requirements against collateral; all arrays of shape `(n_accounts,)`, US dollars."""
-    levels = thresholds or Thresholds()
+    thresholds = thresholds or Thresholds()
     equity = collateral_value + net_option_value
+    assert np.isfinite(equity).all()
     excess = equity - requirement_initial
     nothing_required = np.where(equity < 0, -np.inf, np.inf)
     coverage = np.divide(equity, requirement_initial, out=nothing_required, where=requirement_initial > 0)
-    state = np.where(equity < levels.warning * requirement_initial, State.WARNING, State.HEALTHY)
+    state = np.where(equity < thresholds.warning * requirement_initial, State.WARNING, State.HEALTHY)
     state = np.where(excess < 0, State.CALL, state)
-    state = np.where(equity < levels.liquidation * requirement_maintenance, State.LIQUIDATION, state)
+    state = np.where(equity < thresholds.liquidation * requirement_maintenance, State.LIQUIDATION, state)
     return Standing(
         collateral_value=read_only(collateral_value),
         net_option_value=read_only(net_option_value),

@@ -162,7 +162,9 @@ def contract_table(
     distinct, expiry = np.unique(keys, axis=0, return_inverse=True)
     labels, roll_move = _roll_moves(distinct, inputs, parameters, market)
     rate = np.array([parameters.charges[name].short_option_minimum for name in table.underlyings])
-    minimum = rate[table.underlying] * table.multiplier * inputs.index * inputs.quote_usd if scenarios else value
+    minimum = (
+        rate[table.underlying] * table.multiplier * np.abs(inputs.index) * inputs.quote_usd if scenarios else value
+    )
     return ContractTable(
         inputs=inputs,
         scenarios=scenarios,

@@ -1,4 +1,4 @@
-"""Breakdown to explanation: arranges the kept figures, calculates none."""
+"""Breakdown to explanation: arranges the kept figures; what it adds up is only what it shows together."""
 
 from __future__ import annotations
 
@@ -177,14 +177,20 @@ def _named_positions(book: GridBook, pnl_worst: np.ndarray, u: int) -> tuple[Exp
     named = [*losing, *gaining]
     rest = [k for k in range(first, last) if k not in set(named)]
     names = book.contracts.inputs.instruments.names
-    parts = [
-        Explanation(
-            label=f"P&L of {format_quantity(int(book.steps[k]))} {names[int(book.holdings.instrument[k])]}",
-            value=float(pnl_worst[k]),
-            unit="USD",
+    stand_ins: dict[str, str] = {}
+    for fill in book.contracts.inputs.fills:
+        stand_ins[fill.instrument] = "; ".join(filter(None, (stand_ins.get(fill.instrument), fill.in_words)))
+    parts = []
+    for k in named:
+        name = names[int(book.holdings.instrument[k])]
+        parts.append(
+            Explanation(
+                label=f"P&L of {format_quantity(int(book.steps[k]))} {name}",
+                value=float(pnl_worst[k]),
+                unit="USD",
+                note=stand_ins.get(name, ""),
+            )
         )
-        for k in named
-    ]
     if rest:
         total = math.fsum(float(pnl_worst[k]) for k in rest)
         count = f"{len(rest)} other position" + ("s" if len(rest) > 1 else "")

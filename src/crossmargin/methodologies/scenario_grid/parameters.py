@@ -150,6 +150,15 @@ def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, An
             shape[name] = str(value)
         else:
             raise ParameterError(f"'{name}' is no parameter that can be overridden")
+    shared = sorted({"gain_share", "gain_cap"} & set(given))
+    if shared and across.get("rule") != AcrossUnits.COMMON:
+        raise ParameterError(
+            Problem(
+                found=f"{' and '.join(shared)} without the rule 'common': it would have no effect",
+                needed="Also set across_units (--across-units) to 'common'.",
+                kind=ParameterError,
+            )
+        )
     return document | {"across_units": across, "shape": shape}
 
 
@@ -209,6 +218,8 @@ _RANGE_LIMITS = {
     "vol_power_long": (0.0, 5.0),
     "vol_floor_up": (0.0, 100.0),
     "vol_days_floor": (1e-6, 10_000.0),
+    "extended_low": (-0.999, 0.0),
+    "extended_high": (0.0, 1000.0),
 }
 _CHARGE_LIMITS = {
     "roll_annualised_move": (0.0, 10.0),
@@ -272,10 +283,11 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     ranges, charges = _underlyings(document, read)
     for underlying, own in ranges.items():
         for move in extended:
-            if move and shape.extended_factor * own.price_range > abs(move):
+            stopped = min(max(move, own.extended_low), own.extended_high)
+            if move and shape.extended_factor * own.price_range > abs(stopped):
                 read.wrong(
                     "shape.extended_moves",
-                    f"{move:g} of {underlying} would count more than whole: it is inside the range",
+                    f"{stopped:g} of {underlying} would count more than whole: it is inside the range",
                     f"Moves of at least {shape.extended_factor * own.price_range:g}.",
                 )
     gain_share = read.number(across, "gain_share", "across_units", 0.0, 1.0)
