@@ -184,3 +184,21 @@ def test_one_of_every_option_of_the_crash_chain(data_dir: Path, name: str) -> No
     longs = sum(float(r.units.components["scan_risk"][u]) for u in r.units.of(0))
     assert longs <= r.net_option_value[0] * 1.05
     assert (roll >= 0).all()
+
+
+def test_what_if_pays_for_the_trade_at_its_mark() -> None:
+    """Buying an option moves no equity at its mark: it turns cash into option value."""
+    book = books.book([books.row("a", CALL, -1)], [{"account": "a", "asset": "USD", "amount": "50000"}])
+    answer = what_if(book, books.market(), methodology("scenario-grid"), "a", [(CALL, "3"), ("BTC-PERPETUAL", "100")])
+    assert answer.before.standing is not None
+    assert answer.after.standing is not None
+    value = answer.after.requirements.net_option_value[0] - answer.before.requirements.net_option_value[0]
+    assert answer.cash_paid == pytest.approx(value, rel=1e-12)
+    assert answer.cash_paid > 0
+    assert answer.after.standing.equity[0] == pytest.approx(answer.before.standing.equity[0], rel=1e-12)
+
+
+def test_what_if_pays_for_spot() -> None:
+    book = books.book([books.row("a", CALL, -1)], [{"account": "a", "asset": "USD", "amount": "500000"}])
+    answer = what_if(book, books.market(), methodology("scenario-grid"), "a", [("BTC", "2")])
+    assert answer.cash_paid == pytest.approx(2 * books.INDEX["BTC"], rel=1e-12)

@@ -299,3 +299,9 @@ def test_a_file_without_rows_of_its_own_kind(tmp_path: Path) -> None:
     pl.DataFrame(schema={"account": pl.String, "instrument": pl.String, "quantity": pl.Float64}).write_parquet(path)
     with pytest.raises(FileFormatError, match=r"p.parquet: has no rows. It needs at least one row"):
         read_positions(path)
+
+
+def test_a_column_that_would_turn_the_sign_is_refused() -> None:
+    """`1, short` margined as long would be the wrong side of the market."""
+    with pytest.raises(FileFormatError, match="column 'side' would say the direction"):
+        read_positions([{"account": "a", "instrument": "BTC-PERPETUAL", "quantity": "1", "side": "short"}])

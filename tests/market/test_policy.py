@@ -295,3 +295,20 @@ def test_no_price_is_invented_for_the_crash(crash: tuple[Evaluation, dict[str, d
     evaluation, rows = crash
     assert set(rows) <= set(evaluation.book.instruments)
     assert [fill for fill in evaluation.fills if fill.field in ("bid", "ask", "mark", "vol")] == []
+
+
+# ------------------------------------------------------------------------------------------ figures in other units
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"vol": 84.0}, r"vol 84 of 'BTC-27MAR26-90000-C' .* 0\.84 is 84%"),
+        ({"vol": 8.0, "mark": 0.12}, r"mark 0\.12 and vol 8 .* contradict each other: at that vol it is worth 0\.[89]"),
+        ({"vol": 0.5, "mark": 12_000.0}, r"mark 12000 and vol 0\.5 .* contradict each other.* in coin"),
+    ],
+    ids=["percent", "a smaller percent beside a mark", "a mark in dollars"],
+)
+def test_figures_in_other_units_are_refused(stated: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        vols_and_fills(call(90_000, **stated))

@@ -21,6 +21,7 @@ from crossmargin.basics.errors import (
     FileFormatError,
     InputError,
     Problem,
+    UnsupportedError,
     raise_problems,
 )
 from crossmargin.basics.quantities import format_quantity
@@ -209,6 +210,16 @@ def parse_case(text: str, file: str) -> LoadedCase:
         problems += error.problems
     try:
         method = methodology(case.methodology.name, case.methodology.parameters)
+        if case.methodology.version not in ("", method.version):
+            problems.append(
+                Problem(
+                    found=f"the case is of '{method.name}' {case.methodology.version}, this is {method.version}",
+                    needed="Answer it with the engine that cut it, or remove the version to use this one.",
+                    file=file,
+                    column="methodology.version",
+                    kind=UnsupportedError,
+                )
+            )
     except CrossmarginError as error:
         problems += error.problems
     raise_problems(problems)

@@ -60,6 +60,10 @@ def read_market(
     """
     if isinstance(source, Market):
         return source
+    if not isinstance(source, str | Path):
+        raise InputError(
+            Problem(found=f"a market given as {type(source).__name__}", needed="Give a file, or a `Market`.")
+        )
     path = Path(source)
     moment = _moment(as_of)
     wanted = _format(market_format)

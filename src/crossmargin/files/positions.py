@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 REQUIRED = ("account", "instrument", "quantity")
+SIDE_COLUMNS = ("side", "direction", "buy_sell", "long_short")
 ATTRIBUTES = ("netting_set", "segregation", "account_type")
 BALANCE_COLUMNS = ("account", "asset", "amount")
 _NUMBERS = ("quantity", "amount")
@@ -275,9 +276,27 @@ def parse_balances(source: Any, problems: list[Problem], *, name: str = "balance
     return rows
 
 
+def _check_header(table: TextTable) -> None:
+    """The required columns are there, and none that would turn a quantity's sign around."""
+    table.require(REQUIRED, "positions")
+    turning = [name for name in table.columns if name.strip().lower() in SIDE_COLUMNS]
+    raise_problems(
+        [
+            Problem(
+                found=f"column '{name}' would say the direction, which is the sign of the quantity",
+                needed="Write short positions as negative quantities and leave the column out.",
+                file=table.file,
+                column=name,
+                kind=FileFormatError,
+            )
+            for name in turning
+        ]
+    )
+
+
 def _from_text(table: TextTable, problems: list[Problem]) -> PositionsInput:
     """Positions of a text table, row by row; rows with a wrong name are left out, their problem being on the list."""
-    table.require(REQUIRED, "positions")
+    _check_header(table)
     problems += table.problems
     accounts, instruments, quantities = (table.columns[name] for name in REQUIRED)
     steps_of: dict[str, int] = {}
@@ -316,7 +335,7 @@ def _from_frame(frame: pl.DataFrame, file: str, problems: list[Problem]) -> Posi
 
     frame = checked_frame(frame, file)
     header = TextTable(file=file, columns={name: [] for name in frame.columns}, header_row=None)
-    header.require(REQUIRED, "positions")
+    _check_header(header)
     stated = [name for name in ATTRIBUTES if name in frame.columns]
     steps = _plain_steps(frame["quantity"])
     if steps is None or not all(_is_plain_name(frame[name]) for name in ("account", "instrument", *stated)):

@@ -506,7 +506,7 @@ def _what_makes_it(picture: ContributionPicture) -> Markup | None:
         box(
             "What lowers it",
             [(i.label, i.contribution) for i in lowering],
-            "Nothing: no position offsets another in the worst scenario.",
+            "Nothing: every position adds to the requirement, charges included.",
         ),
         element(
             "p",
