@@ -26,9 +26,7 @@ RULES: dict[str, Callable[[Sequence[float]], float]] = {
     "greater of": max,
     "product": _product,
     "sum, at least 0": lambda values: max(0.0, _sum(values)),
-    "loss: minus the sum": lambda values: -_sum(values),
     "loss: minus the sum, at least 0": lambda values: max(0.0, -_sum(values)),
-    "first minus second": lambda values: values[0] - values[1],
     "share of the gain, at most the cap: minus min(first x second, third)": lambda values: (
         -min(values[0] * values[1], values[2])
     ),

@@ -14,7 +14,6 @@ from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import Problem, QuantityError
 
 STEPS_PER_UNIT = 10**8
-DECIMALS = 8
 QUANTITY_LIMIT = 9 * 10**18
 """Largest magnitude in steps, for one row and for a sum: 90 billion units. Below 2**63 with room to detect."""
 

@@ -186,16 +186,18 @@ def compare(
     json_
         Print JSON instead of tables.
     """
-    from crossmargin.answers.compare import Comparison
+    from crossmargin.answers.compare import compare as compare_methods
     from crossmargin.answers.result import MarginResult
     from crossmargin.cli import show
+    from crossmargin.methodologies.registry import methodology as method_named
 
     names = list(dict.fromkeys(name.strip() for name in methodologies.split(",") if name.strip()))
     if not names:
         raise InputError(Problem(found="no methodology to compare", needed="--methodologies isolated,scenario-grid"))
-    first = _evaluated(positions, inputs, names[0]).evaluation
-    others = [_again(first, name, inputs) for name in names[1:]]
-    comparison = Comparison(evaluations=(first, *others))
+    loaded = _loaded(positions, inputs, names[0])
+    document = inputs.parameters or loaded.method.info.document
+    others = [method_named(name, document, **_overrides(inputs)) for name in names[1:]]
+    comparison = compare_methods(loaded.book, loaded.market, (loaded.method, *others), loaded.policy)
     if json_:
         results = [MarginResult(evaluation=e) for e in comparison.evaluations]
         _print_json({"methodologies": {r.evaluation.methodology.name: r.to_dict() for r in results}})
@@ -476,15 +478,6 @@ def _evaluated(positions: Path, inputs: Inputs, methodology: str | None) -> Marg
 
     loaded = _loaded(positions, inputs, methodology)
     return MarginResult(evaluation=evaluate(loaded.book, loaded.market, loaded.method, loaded.policy))
-
-
-def _again(first: Evaluation, name: str, inputs: Inputs) -> Evaluation:
-    """The same book and market under another methodology."""
-    from crossmargin.engine.evaluate import evaluate
-    from crossmargin.methodologies.registry import methodology as method_named
-
-    document = inputs.parameters or first.methodology.info.document
-    return evaluate(first.book, first.market, method_named(name, document, **_overrides(inputs)), first.policy)
 
 
 def _overrides(inputs: Inputs) -> dict[str, str]:

@@ -283,7 +283,7 @@ def build_book(
         gross=read_only(gross),
         member_positions=members,
         positions=positions,
-        balances=None if balances is None else _net_balances(balances, compact),
+        balances=None if balances is None else _net_balances(balances, compact, kept),
         origins=origins or {},
     )
 
@@ -372,14 +372,24 @@ def _net(
     )
 
 
-def _net_balances(balances: Balances, compact: IntArray) -> Balances:
+def _net_balances(balances: Balances, compact: IntArray, accounts: Sequence[str]) -> Balances:
     n_assets = len(balances.assets)
     key = compact[balances.account] * n_assets + balances.asset
     totals: dict[int, int] = {}
     for k, amount in zip(key.tolist(), balances.steps.tolist(), strict=True):
         totals[k] = totals.get(k, 0) + amount
-    if any(abs(total) > QUANTITY_LIMIT for total in totals.values()):
-        raise PortfolioError(f"balances that add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} of one asset")
+    raise_problems(
+        [
+            Problem(
+                found=f"balances of '{accounts[k // n_assets]}' in {balances.assets[k % n_assets]} add up to more than "
+                f"{QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
+                needed="Check the amounts.",
+                kind=PortfolioError,
+            )
+            for k, total in sorted(totals.items())
+            if abs(total) > QUANTITY_LIMIT
+        ]
+    )
     keys = np.array(sorted(totals), dtype=np.int64)
     return Balances(
         assets=balances.assets,

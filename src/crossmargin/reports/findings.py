@@ -19,7 +19,6 @@ from crossmargin.basics.times import DAYS_PER_YEAR
 from crossmargin.engine.evaluate import Evaluation
 from crossmargin.instruments.table import InstrumentTable
 from crossmargin.instruments.terms import DatedFuture, Instrument, Perpetual, Right, VanillaOption
-from crossmargin.methodologies.registry import methodology
 from crossmargin.methodologies.scenario_grid.method import GridResult
 from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
 from crossmargin.reports import numbers
@@ -368,19 +367,18 @@ def waterfall_picture(evaluation: Evaluation, account: int) -> WaterfallPicture:
 def isolated_by_position(evaluation: Evaluation, account: int) -> dict[tuple[str, int], float]:
     """Requirement of each position of an account alone, members added up; by instrument and, if gross, side.
 
-    The baseline method on the book of this one account, with the same market, parameters and policy.
+    The figures that `requirement_isolated` was added up from; none for a methodology that kept none.
     """
-    book = evaluation.margined.select(account)
-    baseline = methodology("isolated", evaluation.methodology.info.document)
-    alone = baseline.requirements(book, evaluation.market, evaluation.policy)
-    gross = bool(book.gross[0]) if len(book.gross) else False
+    result = evaluation.requirements.breakdown
+    if not isinstance(result, GridResult):
+        return {}
+    alone = result.alone
+    gross = bool(alone.gross[account])
     found: dict[tuple[str, int], float] = {}
-    held = alone.contributions
-    need = alone.units.requirement_initial[held.unit]
-    for k, value in enumerate(need.tolist()):
-        steps = int(held.steps[k])
-        key = (held.instrument_names[int(held.instrument[k])], (steps > 0) - (steps < 0) if gross else 0)
-        found[key] = found.get(key, 0.0) + value
+    for unit in range(*alone.account_offsets[account : account + 2].tolist()):
+        steps = int(alone.steps[unit])
+        key = (alone.unit_name(unit), (steps > 0) - (steps < 0) if gross else 0)
+        found[key] = found.get(key, 0.0) + float(result.isolated[unit])
     return found
 
 

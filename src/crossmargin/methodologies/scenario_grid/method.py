@@ -30,12 +30,17 @@ from crossmargin.portfolio.book import Book
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GridResult:
-    """What the explanation and the scenario table of an account need."""
+    """What the explanation, the scenario table and the pictures of an account need.
+
+    `alone` are the members' positions, each a unit; `isolated` the requirement of each, shape `(n_positions,)`.
+    """
 
     book: GridBook
     breakdown: GridBreakdown
     pnl_worst: FloatArray
     margin_accounts: tuple[str, ...]
+    alone: GridBook
+    isolated: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,7 +132,12 @@ class ScenarioGrid:
             ),
             fills=contracts.inputs.fills,
             breakdown=GridResult(
-                book=units, breakdown=breakdown, pnl_worst=pnl_worst, margin_accounts=book.margin_accounts
+                book=units,
+                breakdown=breakdown,
+                pnl_worst=pnl_worst,
+                margin_accounts=book.margin_accounts,
+                alone=alone,
+                isolated=isolated.unit_requirement,
             ),
         )
 
