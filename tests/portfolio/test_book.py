@@ -204,7 +204,7 @@ def test_a_sum_over_members_that_would_wrap_is_refused() -> None:
 
 
 def test_balances_that_add_up_to_too_much_are_refused() -> None:
-    with pytest.raises(PortfolioError, match="balances of .a. in USD add up to more than"):
+    with pytest.raises(PortfolioError, match=r"balances of .a. in USD add up to more than"):
         build([("a", "X", 1)], balances=[("a", "USD", QUANTITY_LIMIT)] * 2)
 
 

@@ -18,7 +18,7 @@ def read_only(array: _Array) -> _Array:
     """Contiguous `array` that refuses to be written to; a view where it already was contiguous."""
     fixed = np.ascontiguousarray(array).view()
     fixed.flags.writeable = False
-    return fixed  # type: ignore[return-value]
+    return fixed  # type: ignore[return-value]  # a view keeps the type, which numpy's stubs do not say
 
 
 def offsets_from_counts(counts: IntArray) -> IntArray:

@@ -326,6 +326,7 @@ def market(
                 "as_of": format_utc(snapshot.as_of),
                 "source": snapshot.source,
                 "instruments": len(table.names),
+                "without_vol": [table.names[k] for k in snapshot.without_vol.tolist()],
                 "american": [table.names[k] for k in range(len(table.names)) if table.is_american[k]],
                 "excluded": [
                     {"row": row.row, "name": row.name, "reason": row.reason.value, "detail": row.detail}

@@ -302,6 +302,10 @@ def market_text(market: Market, most: int) -> str:
         )
     )
     lines += ["", *(f"Index {name}: {numbers.money(price)}" for name, price in market.index.items())]
+    if len(market.without_vol):
+        lines.append(
+            f"Options without a quoted vol, for which the policy takes a stand-in: {len(market.without_vol):,}"
+        )
     if american:
         lines.append(f"American options, whose pricer is not there yet: {american:,}")
     reasons = Counter(row.reason.value for row in market.excluded)

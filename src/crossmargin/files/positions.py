@@ -373,7 +373,7 @@ def _plain_steps(quantity: pl.Series) -> IntArray | None:
     if quantity.null_count():
         return None
     if quantity.dtype.is_integer():
-        least, largest = int(quantity.min()), int(quantity.max())  # type: ignore[arg-type]
+        least, largest = int(quantity.min()), int(quantity.max())  # type: ignore[arg-type]  # an integer column
         if max(-least, largest) > QUANTITY_LIMIT // STEPS_PER_UNIT:
             return None
         return np.asarray(quantity.cast(pl.Int64).to_numpy() * STEPS_PER_UNIT)

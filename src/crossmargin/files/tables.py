@@ -343,7 +343,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             stream.seek(0)
             if zipped:
                 with gzip.open(stream) as unfolded:
-                    yield unfolded  # type: ignore[misc]
+                    yield unfolded  # type: ignore[misc]  # gzip opened to read binary
             else:
                 yield stream
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -198,6 +198,11 @@ class Market:
         return read_only(seconds / SECONDS_PER_YEAR)
 
     @cached_property
+    def without_vol(self) -> IntArray:
+        """Rows of options without a quoted volatility."""
+        return np.flatnonzero((self.instruments.kind == Kind.OPTION) & np.isnan(self.vol))
+
+    @cached_property
     def excluded_by_name(self) -> Mapping[str, Excluded]:
         """Excluded rows by instrument name."""
         return {row.name: row for row in self.excluded}

@@ -6,7 +6,6 @@ refusals as one error.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -446,7 +445,10 @@ def model_price(inputs: PricingInputs) -> FloatArray:
     is_option = inputs.is_option
     price = inputs.forward.copy()
     if is_option.any():
-        chosen: Callable[[FloatArray], FloatArray] = lambda column: np.ascontiguousarray(column[is_option])  # noqa: E731
+
+        def chosen(column: FloatArray) -> FloatArray:
+            return np.ascontiguousarray(column[is_option])
+
         value = chosen(inputs.discount) * undiscounted_value(
             chosen(inputs.forward),
             chosen(inputs.instruments.strike),
