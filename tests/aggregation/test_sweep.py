@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmargin.aggregation import across_units, sweep
+from crossmargin.aggregation import sweep
 from crossmargin.aggregation.across_units import common_scan
 from crossmargin.aggregation.sweep import Holdings, blocks, scenario_pnl, segment_sum, worst_loss
 
@@ -50,7 +50,7 @@ COUNTS = st.lists(st.integers(0, 9), min_size=0, max_size=25)
 @given(counts=COUNTS, n_scenarios=st.sampled_from([1, 2, 35]), seed=st.integers(0, 9))
 def test_pnl_is_the_loop_to_the_bit(counts: list[int], n_scenarios: int, seed: int) -> None:
     held, unit_pnl = holdings(counts, seed), table(n_scenarios)
-    assert scenario_pnl(held, unit_pnl, 0, held.n_units).tolist() == looped(held, unit_pnl)
+    assert scenario_pnl(held, unit_pnl).tolist() == looped(held, unit_pnl)
 
 
 @settings(max_examples=60)
@@ -149,7 +149,7 @@ def test_common_scan_is_a_loop_in_every_block_size(
     held, unit_pnl = holdings([n for account in counts for n in account]), table(6)
     offsets = np.concatenate(([0], np.cumsum([len(account) for account in counts]))).astype(np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(across_units, "BLOCK_UNITS", block)
+        patch.setattr(sweep.group_blocks, "__defaults__", (block,))
         scan = common_scan(held, unit_pnl, offsets, gain_share=share, gain_cap=cap)
     pnl = looped(held, unit_pnl)
     for a in range(len(counts)):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossmargin.aggregation.sweep import Holdings, scenario_pnl, worst_loss
+from crossmargin.aggregation.sweep import Holdings, scenario_pnl, segments, worst_loss
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
@@ -53,7 +53,7 @@ def deribit_pme(vector: Vector) -> set[str]:
         assert by_instrument[name] == pytest.approx(np.repeat(buckets, 3), **close), name
         done.add("instrument_by_price_bucket")
     if "pre_aggregated_by_price_bucket" in expected:
-        together = scenario_pnl(held, in_coin, 0, 1)[0]
+        together = scenario_pnl(held, in_coin)[0]
         buckets = expected["pre_aggregated_by_price_bucket"]
         assert together == pytest.approx(np.repeat(buckets, 3), **close)
         done.add("pre_aggregated_by_price_bucket")
@@ -62,7 +62,8 @@ def deribit_pme(vector: Vector) -> set[str]:
         assert worst_loss(held, in_coin)[0][0] == pytest.approx(expected["worst_case"], **close)
         done.add("worst_case")
     if "roll_shock" in expected:
-        charge, _ = roll_charge(held, contracts.delta / index, contracts.expiry, contracts.roll_move)
+        by_expiry = segments(held, contracts.expiry)
+        charge, _ = roll_charge(by_expiry, 1, contracts.delta / index, contracts.roll_move)
         assert charge[0] == pytest.approx(expected["roll_shock"], **close)
         done.add("roll_shock")
     return done
@@ -123,7 +124,7 @@ def risk_array_scan(vector: Vector) -> set[str]:
     done = {"scan_risk", "active_scenario"}
     if "summary_array" in expected:
         # Printed figures, rounded position by position: within 1, as the vector says.
-        summary = -scenario_pnl(held, -arrays, 0, 1)[0]
+        summary = -scenario_pnl(held, -arrays)[0]
         assert summary == pytest.approx(np.array(expected["summary_array"]), abs=1.0, rel=0)
         done.add("summary_array")
     return done

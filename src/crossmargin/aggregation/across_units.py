@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import BLOCK_UNITS, Holdings, scenario_pnl
+from crossmargin.aggregation.sweep import Holdings, group_blocks, scenario_pnl
 from crossmargin.basics.arrays import FloatArray, IntArray
 
 
@@ -65,13 +65,9 @@ def common_scan(
     scenario = np.zeros(n_groups, dtype=np.int64)
     pnl_there = np.zeros(holdings.n_units)
     counted_there = np.zeros(holdings.n_units)
-    first_group = 0
-    while first_group < n_groups:
-        # Blocks end where a group ends; a group larger than a block is a block of its own.
-        limit = group_offsets[first_group] + BLOCK_UNITS
-        last_group = max(first_group + 1, int(np.searchsorted(group_offsets, limit, side="right")) - 1)
+    for first_group, last_group in group_blocks(group_offsets):
         first, last = int(group_offsets[first_group]), int(group_offsets[last_group])
-        pnl = scenario_pnl(holdings, unit_pnl, first, last)
+        pnl = scenario_pnl(holdings, unit_pnl, np.arange(first, last))
         counts = np.diff(group_offsets[first_group : last_group + 1])
         group = np.repeat(np.arange(last_group - first_group), counts)
         counted = np.where(pnl > 0, np.minimum(pnl * gain_share, gain_cap), pnl)
@@ -86,5 +82,4 @@ def common_scan(
         loss[first_group:last_group] = np.maximum(0.0, -total[np.arange(len(worst)), worst])
         pnl_there[first:last] = pnl[rows, worst[group]]
         counted_there[first:last] = counted[rows, worst[group]]
-        first_group = last_group
     return CommonScan(loss=loss, scenario=scenario, unit_pnl=pnl_there, unit_recognised=counted_there)

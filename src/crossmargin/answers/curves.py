@@ -18,6 +18,7 @@ from crossmargin.basics.errors import UnsupportedError
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import DAYS_PER_YEAR
 from crossmargin.methodologies.scenario_grid.method import GridResult, ScenarioGrid
+from crossmargin.revaluation.inputs import PRICED_COLUMNS
 from crossmargin.revaluation.unit_pnl import unit_pnl
 from crossmargin.scenarios.grid import GridScenarios
 
@@ -93,7 +94,7 @@ def _curve(evaluation: Evaluation, positions: IntArray, underlying: str, moves: 
         instrument=instrument.reshape(-1).astype(np.int64),
         quantity=steps_to_float(held.steps[positions]),
     )
-    return np.asarray(scenario_pnl(holdings, of_one.values, 0, 1)[0] + 0.0)
+    return np.asarray(scenario_pnl(holdings, of_one.values)[0] + 0.0)
 
 
 def _result(evaluation: Evaluation) -> GridResult:
@@ -107,16 +108,5 @@ def _result(evaluation: Evaluation) -> GridResult:
 
 def _taken(inputs: PricingInputs, rows: IntArray) -> PricingInputs:
     """The inputs of some instruments, `rows` ascending."""
-    columns = (
-        "market_row",
-        "index",
-        "forward",
-        "vol",
-        "vol_normal",
-        "expiry_years",
-        "discount",
-        "mark",
-        "quote_usd",
-    )
-    taken = {name: read_only(getattr(inputs, name)[rows]) for name in columns}
+    taken = {name: read_only(getattr(inputs, name)[rows]) for name in ("market_row", *PRICED_COLUMNS)}
     return replace(inputs, instruments=inputs.instruments.take(rows), **taken)

@@ -91,7 +91,7 @@ def evaluate(
     try:
         trades = spot_trades(book, market)
         margined = book.with_trades(trades) if trades else book
-        requirements = methodology.requirements(margined, market, policy)
+        requirements = methodology.requirements(margined, methodology.price(margined.instruments, market, policy))
         collateral = None if book.balances is None else collateral_value(book, market, policy)
     except CrossmarginError as error:
         raise type(error)(map(book.located, error.problems)) from None

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.methodologies.requirements import Requirements
+from crossmargin.methodologies.requirements import Charges, Requirements
 from crossmargin.portfolio.book import Book
+
+Priced: TypeAlias = Any
+"""One contract of each instrument: unit P&L and whatever else a method needs. Each method has a type of its own, with
+`names` (of the instruments, in order) and `fills` (stand-ins for missing quotes)."""
+
+Arranged: TypeAlias = Any
+"""The positions of a book as a method's risk units. Each method has a type of its own."""
 
 Level = Literal["initial", "maintenance"]
 """Which requirement; `maintenance <= initial`."""
@@ -102,14 +109,29 @@ class Methodology(Protocol):
     def traits(self) -> Traits:
         """The laws it promises with these parameters."""
 
-    def requirements(self, book: Book, market: Market, policy: MissingPolicy) -> Requirements:
-        """The requirement of every margin account of `book`.
+    def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> Priced:
+        """What one contract of each instrument does: depends on the market, and on nobody's positions.
 
         Raises
         ------
         InputError, UnsupportedError
             Listing everything that cannot be margined.
         """
+
+    def repriced(self, priced: Priced, part: Priced) -> Priced:
+        """`priced` with the rows that `part`, priced in a newer market, has; the rest stays."""
+
+    def arrange(self, book: Book, priced: Priced) -> Arranged:
+        """Positions as the method's risk units: depends on the book and on terms, and on no price.
+
+        `priced` holds at least what the book does.
+        """
+
+    def charges(self, arranged: Arranged, priced: Priced) -> Charges:
+        """What every margin account is asked for: the method's recipe, and nothing that only explains it."""
+
+    def requirements(self, book: Book, priced: Priced) -> Requirements:
+        """The requirement of every margin account of `book`, with the isolated baseline and all that explains it."""
 
     def explain(self, requirements: Requirements, account: int, level: Level = "initial") -> Explanation:
         """The requirement of a margin account as a tree, arranged from the kept figures."""

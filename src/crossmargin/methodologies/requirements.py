@@ -6,8 +6,9 @@ beside it; `total_initial` and `total_maintenance` are what is left after credit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -16,6 +17,23 @@ from crossmargin.market.stand_ins import Fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Charges:
+    """What every margin account is asked for, and nothing else: what a tick recomputes.
+
+    Parameters
+    ----------
+    requirement_initial, requirement_maintenance : ndarray of shape (n_accounts,)
+        `0 <= requirement_maintenance <= requirement_initial`.
+    net_option_value : ndarray of shape (n_accounts,)
+        Option value, long minus short.
+    """
+
+    requirement_initial: FloatArray
+    requirement_maintenance: FloatArray
+    net_option_value: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Units:
     """Risk units, those of one margin account next to each other.
 
@@ -23,12 +41,10 @@ class Units:
     ----------
     account_offsets : ndarray of shape (n_accounts + 1,)
         Margin account `a` has units `account_offsets[a]` to `account_offsets[a + 1]`.
-    names : tuple of str
-        Name of each unit: its underlying, with the side for a gross account.
+    name_all, scenario_all : callable
+        Make `names` and `scenario_worst`: a million strings are made when somebody reads them.
     components : mapping of str to ndarray of shape (n_units,)
         Charges by name, in the order of the calculation, requirement currency.
-    scenario_worst : tuple of str
-        The scenario that sets the requirement, in words; empty where there is none.
     requirement_initial, requirement_isolated : ndarray of shape (n_units,)
         Of the unit, and the sum over its positions each margined alone.
     net_option_value : ndarray of shape (n_units,)
@@ -36,12 +52,22 @@ class Units:
     """
 
     account_offsets: IntArray
-    names: tuple[str, ...]
+    name_all: Callable[[], tuple[str, ...]]
+    scenario_all: Callable[[], tuple[str, ...]]
     components: Mapping[str, FloatArray]
-    scenario_worst: tuple[str, ...]
     requirement_initial: FloatArray
     requirement_isolated: FloatArray
     net_option_value: FloatArray
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of each unit: its underlying, with the side for a gross account."""
+        return self.name_all()
+
+    @cached_property
+    def scenario_worst(self) -> tuple[str, ...]:
+        """The scenario that sets the requirement of each unit, in words; empty where there is none."""
+        return self.scenario_all()
 
     def of(self, account: int) -> range:
         """Units of a margin account."""
@@ -76,7 +102,7 @@ class Contributions:
     instrument_names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Requirements:
     """The answer of a methodology for every margin account of a book.
 
@@ -90,8 +116,8 @@ class Requirements:
         Option value, long minus short.
     units : Units
         The risk units.
-    contributions : Contributions
-        By position and member.
+    contribution_all : callable
+        Makes `contributions`.
     fills : tuple of Fill
         Every stand-in for a missing quote.
     breakdown : object
@@ -105,9 +131,14 @@ class Requirements:
     requirement_isolated: FloatArray
     net_option_value: FloatArray
     units: Units
-    contributions: Contributions
+    contribution_all: Callable[[], Contributions]
     fills: tuple[Fill, ...]
     breakdown: object
+
+    @cached_property
+    def contributions(self) -> Contributions:
+        """Share of each position and member, worked out when somebody asks."""
+        return self.contribution_all()
 
     @property
     def total_initial(self) -> FloatArray:

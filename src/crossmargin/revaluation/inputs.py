@@ -26,6 +26,8 @@ from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.market.stand_ins import Fill, dollar_price
 from crossmargin.revaluation.black import bachelier, black76, implied_total_vol
 
+PRICED_COLUMNS = ("index", "forward", "vol", "vol_normal", "expiry_years", "discount", "mark", "quote_usd")
+"""Columns of `PricingInputs` that a market sets."""
 MOST_VOL = 20.0
 MOST_TOTAL_VOL = 4.0
 """Above 2,000% a year, or 400% to expiry, a quoted volatility is one in percent: it would make every option worth its

@@ -6,13 +6,14 @@ which is the isolated baseline. Both go through the one recipe.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
+from typing import Any
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings
+from crossmargin.aggregation.sweep import Holdings, Segments, segments
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, offsets_from_counts, read_only
 from crossmargin.basics.errors import CrossmarginError, Problem, UnsupportedError, raise_problems
 from crossmargin.basics.quantities import steps_to_float
@@ -20,9 +21,10 @@ from crossmargin.basics.times import SECONDS_PER_YEAR
 from crossmargin.instruments.table import NO_EXPIRY, Kind
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
+from crossmargin.market.stand_ins import Fill
 from crossmargin.methodologies.scenario_grid.parameters import GridParameters
 from crossmargin.portfolio.book import Book
-from crossmargin.revaluation.inputs import PricingInputs, pricing_inputs
+from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value
 from crossmargin.scenarios.grid import GridScenarios, grid_scenarios
 
@@ -82,15 +84,29 @@ class ContractTable:
     roll_move: FloatArray
     short_minimum: FloatArray
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Instruments, in order."""
+        return self.inputs.instruments.names
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """Every stand-in for a missing quote."""
+        return self.inputs.fills
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GridBook:
-    """Positions as risk units.
+    """Positions as risk units. All but `contracts` depends on the book and on terms, and on no price.
 
     Parameters
     ----------
     holdings : Holdings
-        Units and their positions.
+        Units and their positions; instruments are rows of `contracts`.
+    by_expiry : Segments
+        The units cut by expiry.
+    short : Holdings
+        The same positions with what is short of each, at least 0.
     steps : ndarray of shape (n_positions,)
         Exact quantities behind `holdings.quantity`.
     owner : ndarray of shape (n_positions,)
@@ -109,6 +125,8 @@ class GridBook:
 
     contracts: ContractTable
     holdings: Holdings
+    by_expiry: Segments
+    short: Holdings
     steps: IntArray
     owner: IntArray
     unit_key: IntArray
@@ -179,6 +197,30 @@ def contract_table(
     )
 
 
+_BY_INSTRUMENT = ("unit_pnl", "value", "option_value", "delta", "short_minimum")
+
+
+def repriced(whole: ContractTable, part: ContractTable) -> ContractTable:
+    """`whole` with the rows of `part`, which are of the same terms at newer prices.
+
+    Expiries keep their numbers and basis moves: both depend on terms and the time, which is the same.
+    """
+    rows = whole.inputs.instruments.rows(part.names)
+
+    def joined(old: FloatArray, new: FloatArray) -> FloatArray:
+        values = old.copy()
+        values[rows] = new
+        return read_only(values)
+
+    donors = set(part.names)
+    fills = (*(fill for fill in whole.fills if fill.instrument not in donors), *part.fills)
+    columns: dict[str, Any] = {
+        name: joined(getattr(whole.inputs, name), getattr(part.inputs, name)) for name in PRICED_COLUMNS
+    }
+    tables: dict[str, Any] = {name: joined(getattr(whole, name), getattr(part, name)) for name in _BY_INSTRUMENT}
+    return replace(whole, inputs=replace(whole.inputs, fills=fills, **columns), **tables)
+
+
 def _unmoved(inputs: PricingInputs) -> list[Problem]:
     """A grid of relative moves leaves a price of exactly 0 where it is: that would look like no risk."""
     return [
@@ -229,31 +271,43 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
 
     Long and short rows of a gross account go to units of their own: they belong to different clients, and neither
     is the other's hedge.
+
+    Parameters
+    ----------
+    contracts : ContractTable
+        At least what the book holds; both are in the order of names, so the order inside a unit is the book's.
     """
     table = contracts.inputs.instruments
     n_underlyings = max(len(table.underlyings), 1)
     held = book.positions if grouping is Grouping.UNDERLYING else book.member_positions
+    instrument = held.instrument if table.names == book.instruments else table.rows(book.instruments)[held.instrument]
     owner = held.owner()
     account = owner if grouping is Grouping.UNDERLYING else book.margin_account_of[owner]
-    side = np.where(book.gross[account], np.where(held.steps > 0, Side.LONG, Side.SHORT), Side.NET)
-    key = (account * n_underlyings + table.underlying[held.instrument]) * len(Side) + side
-    # Stable: inside a unit positions stay in the order of owner and instrument name.
-    order = np.argsort(key, kind="stable")
-    key = key[order]
+    key = (account * n_underlyings + table.underlying[instrument]) * len(Side)
+    if book.gross.any():
+        key += np.where(book.gross[account], np.where(held.steps > 0, Side.LONG, Side.SHORT), Side.NET)
+    steps = held.steps
+    if np.any(key[1:] < key[:-1]):
+        # Stable: inside a unit positions stay in the order of owner and instrument name.
+        order = np.argsort(key, kind="stable")
+        key, owner, instrument, steps = key[order], owner[order], instrument[order], steps[order]
     first = np.arange(len(key))
     if grouping is Grouping.UNDERLYING:
         first = np.flatnonzero(np.diff(key, prepend=-1))
     unit_key = key[first]
     unit_account, unit_underlying = np.divmod(unit_key // len(Side), n_underlyings)
+    holdings = Holdings(
+        offsets=read_only(np.append(first, len(key)).astype(np.int64)),
+        instrument=read_only(instrument),
+        quantity=read_only(steps_to_float(steps)),
+    )
     return GridBook(
         contracts=contracts,
-        holdings=Holdings(
-            offsets=read_only(np.append(first, len(order)).astype(np.int64)),
-            instrument=read_only(held.instrument[order]),
-            quantity=read_only(steps_to_float(held.steps[order])),
-        ),
-        steps=read_only(held.steps[order]),
-        owner=read_only(owner[order]),
+        holdings=holdings,
+        by_expiry=segments(holdings, contracts.expiry),
+        short=replace(holdings, quantity=read_only(np.maximum(0.0, -holdings.quantity))),
+        steps=read_only(steps),
+        owner=read_only(owner),
         unit_key=read_only(unit_key),
         grouping=grouping,
         unit_underlying=read_only(unit_underlying),

@@ -232,16 +232,17 @@ def _roll(book: GridBook, breakdown: GridBreakdown, u: int) -> Explanation:
 
 def _minimum(book: GridBook, breakdown: GridBreakdown, u: int) -> Explanation:
     first, last = int(book.holdings.offsets[u]), int(book.holdings.offsets[u + 1])
-    by_position = breakdown.short_option_minimum_by_position
+    # The products of which the minimum is the sum.
+    by_position = book.short.quantity[first:last] * book.contracts.short_minimum[book.holdings.instrument[first:last]]
     names = book.contracts.inputs.instruments.names
     parts = tuple(
         Explanation(
             label=f"{format_quantity(-int(book.steps[k]))} short {names[int(book.holdings.instrument[k])]}",
-            value=float(by_position[k]),
+            value=float(by_position[k - first]),
             unit="USD",
         )
         for k in range(first, last)
-        if by_position[k] > 0
+        if by_position[k - first] > 0
     )
     return Explanation(
         label=f"short option minimum of {book.unit_name(u)}",

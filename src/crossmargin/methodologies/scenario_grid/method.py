@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import scenario_pnl, segment_sum
+from crossmargin.aggregation.sweep import scenario_pnl, segment_sum, unit_sum
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
-from crossmargin.methodologies.requirements import Contributions, Requirements, Units
-from crossmargin.methodologies.scenario_grid.book import GridBook, Grouping, contract_table, grid_book
+from crossmargin.methodologies.requirements import Charges, Contributions, Requirements, Units
+from crossmargin.methodologies.scenario_grid.book import (
+    ContractTable,
+    GridBook,
+    Grouping,
+    contract_table,
+    grid_book,
+    repriced,
+)
 from crossmargin.methodologies.scenario_grid.explain import explain_account, scenario_in_words
 from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters, load_parameters
 from crossmargin.methodologies.scenario_grid.recipe import (
@@ -28,7 +36,7 @@ from crossmargin.methodologies.scenario_grid.recipe import (
 from crossmargin.portfolio.book import Book
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class GridResult:
     """What the explanation, the scenario table and the pictures of an account need.
 
@@ -37,10 +45,14 @@ class GridResult:
 
     book: GridBook
     breakdown: GridBreakdown
-    pnl_worst: FloatArray
     margin_accounts: tuple[str, ...]
     alone: GridBook
     isolated: FloatArray
+
+    @cached_property
+    def by_position(self) -> tuple[FloatArray, FloatArray]:
+        """P&L in the worst scenario and contribution of each position."""
+        return position_contributions(self.book, self.breakdown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,85 +88,92 @@ class ScenarioGrid:
             exact_integers=False,
         )
 
-    def requirements(self, book: Book, market: Market, policy: MissingPolicy) -> Requirements:
-        """See `Methodology.requirements`."""
-        parameters = self.parameters
-        contracts = contract_table(book.instruments, market, parameters, policy)
-        alone = grid_book(book, contracts, Grouping.POSITION)
-        apart = replace(parameters, across_units=AcrossUnits.INDEPENDENT)
-        isolated = scenario_grid_requirement(alone, apart)
-        if self.grouping is Grouping.POSITION:
-            units, breakdown = alone, isolated
-        else:
-            units = grid_book(book, contracts, Grouping.UNDERLYING)
-            breakdown = scenario_grid_requirement(units, parameters)
-        pnl_worst, contribution = position_contributions(units, breakdown)
-        if self.grouping is Grouping.POSITION:
-            by_member = segment_sum(contribution, units.owner, len(book.accounts))
-            unit_isolated = isolated.unit_requirement
-        else:
-            by_member = member_contributions(units, breakdown, alone, len(book.accounts))
-            unit_isolated = _isolated_by_unit(units, alone, isolated.unit_requirement)
-        position_value = units.holdings.quantity * contracts.option_value[units.holdings.instrument]
-        unit_value = segment_sum(position_value, units.holdings.unit(), units.holdings.n_units)
-        n_accounts = len(book.margin_accounts)
-        position_counts = np.diff(units.holdings.offsets)
-        unit_starts = np.concatenate(([0], np.cumsum(position_counts)))
-        return Requirements(
-            margin_accounts=book.margin_accounts,
-            currency=parameters.currency,
+    def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> ContractTable:
+        """See `Methodology.price`."""
+        return contract_table(instruments, market, self.parameters, policy)
+
+    def repriced(self, priced: ContractTable, part: ContractTable) -> ContractTable:
+        """See `Methodology.repriced`."""
+        return repriced(priced, part)
+
+    def arrange(self, book: Book, priced: ContractTable) -> GridBook:
+        """See `Methodology.arrange`."""
+        return grid_book(book, priced, self.grouping)
+
+    def charges(self, arranged: GridBook, priced: ContractTable) -> Charges:
+        """See `Methodology.charges`."""
+        units = replace(arranged, contracts=priced)
+        breakdown = scenario_grid_requirement(units, self._applied)
+        return Charges(
             requirement_initial=read_only(breakdown.requirement),
             requirement_maintenance=read_only(breakdown.maintenance),
-            requirement_isolated=read_only(segment_sum(isolated.unit_requirement, alone.unit_account, n_accounts)),
-            net_option_value=read_only(segment_sum(unit_value, units.unit_account, n_accounts)),
+            net_option_value=read_only(_option_value(units)[1]),
+        )
+
+    @property
+    def _applied(self) -> GridParameters:
+        """Parameters as they apply: positions that are units by themselves share no scenario."""
+        if self.grouping is Grouping.UNDERLYING:
+            return self.parameters
+        return replace(self.parameters, across_units=AcrossUnits.INDEPENDENT)
+
+    def requirements(self, book: Book, priced: ContractTable) -> Requirements:
+        """See `Methodology.requirements`."""
+        alone = grid_book(book, priced, Grouping.POSITION)
+        apart = replace(self.parameters, across_units=AcrossUnits.INDEPENDENT)
+        isolated = scenario_grid_requirement(alone, apart)
+        if self.grouping is Grouping.POSITION:
+            units, breakdown, unit_isolated = alone, isolated, isolated.unit_requirement
+        else:
+            units = grid_book(book, priced, Grouping.UNDERLYING)
+            breakdown = scenario_grid_requirement(units, self.parameters)
+            unit_isolated = _isolated_by_unit(units, alone, isolated.unit_requirement)
+        unit_value, account_value = _option_value(units)
+        result = GridResult(
+            book=units,
+            breakdown=breakdown,
+            margin_accounts=book.margin_accounts,
+            alone=alone,
+            isolated=isolated.unit_requirement,
+        )
+        return Requirements(
+            margin_accounts=book.margin_accounts,
+            currency=self.parameters.currency,
+            requirement_initial=read_only(breakdown.requirement),
+            requirement_maintenance=read_only(breakdown.maintenance),
+            requirement_isolated=read_only(
+                segment_sum(isolated.unit_requirement, alone.unit_account, len(book.margin_accounts))
+            ),
+            net_option_value=read_only(account_value),
             units=Units(
                 account_offsets=units.account_offsets,
-                names=tuple(map(units.unit_name, range(units.holdings.n_units))),
+                name_all=lambda: tuple(map(units.unit_name, range(units.holdings.n_units))),
+                scenario_all=lambda: _worst_in_words(units, breakdown),
                 components={
                     "scan_risk": breakdown.scan_risk,
                     "roll_charge": breakdown.roll_charge,
                     "short_option_minimum": breakdown.short_option_minimum,
                 },
-                scenario_worst=_worst_in_words(units, breakdown),
                 requirement_initial=breakdown.unit_requirement,
                 requirement_isolated=unit_isolated,
                 net_option_value=unit_value,
             ),
-            contributions=Contributions(
-                account_offsets=read_only(unit_starts[units.account_offsets].astype(np.int64)),
-                unit=units.holdings.unit(),
-                instrument=units.holdings.instrument,
-                steps=units.steps,
-                pnl_worst=pnl_worst,
-                contribution=contribution,
-                member=by_member,
-                instrument_names=book.instruments,
-            ),
-            fills=contracts.inputs.fills,
-            breakdown=GridResult(
-                book=units,
-                breakdown=breakdown,
-                pnl_worst=pnl_worst,
-                margin_accounts=book.margin_accounts,
-                alone=alone,
-                isolated=isolated.unit_requirement,
-            ),
+            contribution_all=lambda: _contributions(result, len(book.accounts)),
+            fills=priced.fills,
+            breakdown=result,
         )
 
     def explain(self, requirements: Requirements, account: int, level: Level = "initial") -> Explanation:
         """See `Methodology.explain`."""
         result = _result(requirements)
-        parameters = self.parameters
-        if self.grouping is Grouping.POSITION:
-            parameters = replace(parameters, across_units=AcrossUnits.INDEPENDENT)
         return explain_account(
             result.margin_accounts[account],
             requirements.units.of(account),
             account,
             result.book,
             result.breakdown,
-            result.pnl_worst,
-            parameters,
+            result.by_position[0],
+            self._applied,
             level,
         )
 
@@ -163,7 +182,7 @@ class ScenarioGrid:
         result = _result(requirements)
         units = requirements.units.of(account)
         book = result.book
-        pnl = scenario_pnl(book.holdings, book.contracts.unit_pnl, units.start, units.stop)
+        pnl = scenario_pnl(book.holdings, book.contracts.unit_pnl, np.arange(units.start, units.stop))
         table = book.contracts.inputs.instruments
         grids = [book.contracts.scenarios[table.underlyings[int(book.unit_underlying[u])]] for u in units]
         return ScenarioPnl(
@@ -184,6 +203,32 @@ class ScenarioGrid:
 def _result(requirements: Requirements) -> GridResult:
     assert isinstance(requirements.breakdown, GridResult)
     return requirements.breakdown
+
+
+def _option_value(units: GridBook) -> tuple[FloatArray, FloatArray]:
+    """Net option value of each unit and of each margin account."""
+    of_unit = unit_sum(units.holdings, units.contracts.option_value)
+    return of_unit, segment_sum(of_unit, units.unit_account, len(units.account_offsets) - 1)
+
+
+def _contributions(result: GridResult, n_members: int) -> Contributions:
+    """Shares of positions and members; see `Contributions`."""
+    units, held = result.book, result.book.holdings
+    pnl_worst, contribution = result.by_position
+    if units.grouping is Grouping.POSITION:
+        by_member = segment_sum(contribution, units.owner, n_members)
+    else:
+        by_member = member_contributions(units, result.breakdown, result.alone, n_members)
+    return Contributions(
+        account_offsets=read_only(held.offsets[units.account_offsets]),
+        unit=held.unit(),
+        instrument=held.instrument,
+        steps=units.steps,
+        pnl_worst=pnl_worst,
+        contribution=contribution,
+        member=by_member,
+        instrument_names=units.contracts.names,
+    )
 
 
 def _worst_in_words(units: GridBook, breakdown: GridBreakdown) -> tuple[str, ...]:

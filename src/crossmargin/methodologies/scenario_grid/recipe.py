@@ -57,7 +57,6 @@ class GridBreakdown:
     roll_charge: FloatArray
     roll_ledger: RollLedger
     short_option_minimum: FloatArray
-    short_option_minimum_by_position: FloatArray
     unit_requirement: FloatArray
     account_scan: FloatArray
     requirement: FloatArray
@@ -83,8 +82,8 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
         Every figure; arrays of shape `(n_units,)` or `(n_accounts,)`.
     """
     contracts, holdings = book.contracts, book.holdings
-    roll, ledger = roll_charge(holdings, contracts.delta, contracts.expiry, contracts.roll_move)
-    minimum, minimum_by_position = short_option_minimum(holdings, contracts.short_minimum)
+    roll, ledger = roll_charge(book.by_expiry, holdings.n_units, contracts.delta, contracts.roll_move)
+    minimum = short_option_minimum(book.short, contracts.short_minimum)
     account, n_accounts = book.unit_account, len(book.account_offsets) - 1
 
     if parameters.across_units is AcrossUnits.INDEPENDENT:
@@ -121,7 +120,6 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
         roll_charge=roll,
         roll_ledger=ledger,
         short_option_minimum=minimum,
-        short_option_minimum_by_position=minimum_by_position,
         unit_requirement=unit_requirement,
         account_scan=account_scan,
         requirement=requirement,
@@ -187,7 +185,7 @@ def position_contributions(book: GridBook, breakdown: GridBreakdown) -> tuple[Fl
     unit = held.unit()
     pnl_worst = held.quantity * book.contracts.unit_pnl[held.instrument, breakdown.scenario_worst[unit]]
     share = contract_shares(
-        book, breakdown, unit, held.instrument, breakdown.roll_ledger.segment, np.asarray(held.quantity < 0)
+        book, breakdown, unit, held.instrument, book.by_expiry.of_position, np.asarray(held.quantity < 0)
     )
     return pnl_worst, held.quantity * share
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, segment_sum
+from crossmargin.aggregation.sweep import Holdings, Segments, segment_sum, unit_sum
 from crossmargin.basics.arrays import FloatArray, IntArray
 
 
@@ -24,8 +24,6 @@ class RollLedger:
         Relative move of that expiry's basis.
     charge : ndarray of shape (n_segments,)
         `|net_delta| * move`.
-    segment : ndarray of shape (n_positions,)
-        Segment of each position.
     """
 
     unit: IntArray
@@ -33,11 +31,10 @@ class RollLedger:
     net_delta: FloatArray
     move: FloatArray
     charge: FloatArray
-    segment: IntArray
 
 
 def roll_charge(
-    holdings: Holdings, delta: FloatArray, expiry: IntArray, roll_move: FloatArray
+    by_expiry: Segments, n_units: int, delta: FloatArray, roll_move: FloatArray
 ) -> tuple[FloatArray, RollLedger]:
     """Charge for the basis of each expiry moving on its own.
 
@@ -46,10 +43,10 @@ def roll_charge(
 
     Parameters
     ----------
-    holdings : Holdings
-        Units and positions.
-    delta, expiry : ndarray of shape (n_instruments,)
-        Dollar delta of one contract, and its expiry.
+    by_expiry : Segments
+        The `n_units` units cut by expiry.
+    delta : ndarray of shape (n_instruments,)
+        Dollar delta of one contract.
     roll_move : ndarray of shape (n_expiries,)
         Relative move of each expiry.
 
@@ -60,34 +57,26 @@ def roll_charge(
     ledger : RollLedger
         What it is made of.
     """
-    unit = holdings.unit()
-    position_delta = holdings.quantity * delta[holdings.instrument]
-    key = unit * max(len(roll_move), 1) + expiry[holdings.instrument]
-    distinct, segment = np.unique(key, return_inverse=True)
-    net_delta = segment_sum(position_delta, segment, len(distinct))
-    segment_unit, segment_expiry = np.divmod(distinct, max(len(roll_move), 1))
-    move = roll_move[segment_expiry]
+    net_delta = unit_sum(by_expiry.holdings, delta)
+    move = roll_move[by_expiry.label]
     charge = np.abs(net_delta) * move
-    ledger = RollLedger(
-        unit=segment_unit,
-        expiry=segment_expiry,
-        net_delta=net_delta,
-        move=move,
-        charge=charge,
-        segment=segment.reshape(-1),
-    )
-    return segment_sum(charge, segment_unit, holdings.n_units), ledger
+    ledger = RollLedger(unit=by_expiry.unit, expiry=by_expiry.label, net_delta=net_delta, move=move, charge=charge)
+    return segment_sum(charge, by_expiry.unit, n_units), ledger
 
 
-def short_option_minimum(holdings: Holdings, short_minimum: FloatArray) -> tuple[FloatArray, FloatArray]:
+def short_option_minimum(short: Holdings, short_minimum: FloatArray) -> FloatArray:
     """Least charge of every short option: far options lose little in the grid and much in life.
+
+    Parameters
+    ----------
+    short : Holdings
+        Units with what they are short of each instrument, at least 0.
+    short_minimum : ndarray of shape (n_instruments,)
+        Least charge for one short contract; 0 for what is no option.
 
     Returns
     -------
-    by_unit : ndarray of shape (n_units,)
+    ndarray of shape (n_units,)
         Dollars, at least 0.
-    by_position : ndarray of shape (n_positions,)
-        The same by position; 0 for long positions and for what is no option.
     """
-    by_position = np.maximum(0.0, -holdings.quantity) * short_minimum[holdings.instrument]
-    return segment_sum(by_position, holdings.unit(), holdings.n_units), by_position
+    return unit_sum(short, short_minimum)

@@ -1,0 +1,53 @@
+"""How many threads the calculation takes, and the pool that runs them.
+
+A thread count never changes a number: work is cut by risk units, and each unit is done by one thread in one order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+# A fork has the pool but not its threads: work given to it would never be done.
+os.register_at_fork(after_in_child=_pools.clear)
+
+
+def thread_count() -> int:
+    """Threads in use: as `using_threads` says, else the processors that this process may run on."""
+    chosen = _chosen.get()
+    return chosen if chosen is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+@contextmanager
+def using_threads(count: int | None) -> Iterator[None]:
+    """Calculate on `count` threads inside; `None` leaves it as it is."""
+    token = _chosen.set(count if count is not None else _chosen.get())
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def for_each_range(work: Callable[[int, int], None], ranges: Sequence[tuple[int, int]]) -> None:
+    """`work(first, last)` for every range, in parallel where there are several; the first error is raised."""
+    count = min(thread_count(), len(ranges))
+    if count <= 1:
+        for first, last in ranges:
+            work(first, last)
+        return
+    if count not in _pools:
+        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="crossmargin")
+    running = [_pools[count].submit(work, first, last) for first, last in ranges]
+    try:
+        for one in running:
+            one.result()
+    except BaseException:
+        for one in running:
+            one.cancel()
+        raise
