@@ -13,7 +13,10 @@ from benchmarks.harness import FIGURES, run
 MODULES = (
     "benchmarks.pricing",
     "benchmarks.revaluation",
+    "benchmarks.sweep",
     "benchmarks.book",
+    "benchmarks.live",
+    "benchmarks.cluster",
     "benchmarks.cli",
 )
 

@@ -24,8 +24,8 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results.jsonl"
@@ -62,6 +62,8 @@ class Values:
 
     value: float
     peer_value: float | None = None
+    more: Mapping[str, float] = field(default_factory=dict)
+    """What stands beside the figure: other percentiles, shares, counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +162,7 @@ def measured(entry: Figure) -> dict[str, object]:
         "peer_value": rounded(values.peer_value),
         "ratio": rounded(ratio),
         "budget": entry.budget,
+        **{name: rounded(value) for name, value in values.more.items()},
         "machine": machine(),
         "versions": versions(entry.packages),
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -188,6 +191,16 @@ def timed_values(timed: Timed, unit: str) -> Values:
     return Values(
         value=in_unit(ours, timed.amount),
         peer_value=in_unit(theirs, timed.peer_amount) if theirs else None,
+    )
+
+
+def latencies(seconds: list[float], unit: str) -> Values:
+    """The 99th percentile of single runs (the smallest that 99% do not exceed), with median and maximum beside it."""
+    ordered = sorted(second * TIME_UNITS[unit] for second in seconds)
+    last = -(-99 * len(ordered) // 100) - 1
+    return Values(
+        value=ordered[last],
+        more={"p50": statistics.median(ordered), "max": ordered[-1], "runs": len(ordered)},
     )
 
 

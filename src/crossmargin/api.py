@@ -12,8 +12,10 @@ from crossmargin.answers.compare import compare as compare_methods
 from crossmargin.answers.result import MarginResult
 from crossmargin.answers.what_if import WhatIf
 from crossmargin.answers.what_if import what_if as what_if_trades
+from crossmargin.basics.errors import InputError, Problem
 from crossmargin.basics.explanation import Explanation
-from crossmargin.engine.evaluate import evaluate
+from crossmargin.basics.threads import using_threads
+from crossmargin.engine.figures import Progress
 from crossmargin.files.inputs import read_inputs
 from crossmargin.files.market import read_market as read_market_file
 from crossmargin.files.positions import read_positions
@@ -21,6 +23,7 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import methodology as method_named
+from crossmargin.portfolio.quarantine import OnError
 
 __all__ = ["compare", "explain", "margin", "read_market", "read_positions", "what_if"]
 
@@ -40,6 +43,9 @@ def margin(
     methodology: str | Methodology = DEFAULT_METHODOLOGY,
     parameters: str | Path | dict[str, Any] | None = None,
     policy: MissingPolicy | None = None,
+    on_error: str = "refuse",
+    threads: int | None = None,
+    progress: Progress | None = None,
     **overrides: Any,
 ) -> MarginResult:
     """What every margin account must hold, and why.
@@ -58,22 +64,39 @@ def margin(
         Name of a parameter set that ships, a JSON file, or a document.
     policy : MissingPolicy, optional
         What stands in for a missing quote.
+    on_error : str
+        `refuse` everything if anything is wrong, or `quarantine`: leave out the accounts that it concerns, and list
+        them with their reasons in `.unmargined`.
+    threads : int, optional
+        Threads to calculate on; all processors if left out. No number depends on it.
+    progress : callable, optional
+        Called with accounts done and accounts in all while a large book is margined.
     **overrides
         `across_units`, `gain_share`, `gain_cap`, `time_step_days`.
 
     Returns
     -------
     MarginResult
-        With `.table()`, `.explain(account)`, `.to_json()`.
+        With `.table()`, `.explain(account)`, `.to_json()`, `.unmargined`.
 
     Raises
     ------
     InputError, UnsupportedError, ParameterError
         Listing every problem of all inputs.
     """
-    inputs = read_inputs(positions, market, balances, policy=policy)
+    handling = _handling(on_error)
+    inputs = read_inputs(positions, market, balances, policy=policy, on_error=handling)
     method = _method(methodology, parameters, overrides)
-    return MarginResult(evaluation=evaluate(inputs.book, inputs.market, method, policy))
+    with using_threads(threads):
+        return MarginResult.of_book(
+            inputs.book,
+            inputs.market,
+            method,
+            policy,
+            on_error=handling,
+            unmargined=inputs.unmargined,
+            progress=progress,
+        )
 
 
 def explain(positions: Any, market: Any, account: str, **options: Any) -> Explanation:
@@ -122,3 +145,9 @@ def _method(
     if isinstance(methodology, str):
         return method_named(methodology, parameters, **overrides)
     return methodology
+
+
+def _handling(on_error: str) -> OnError:
+    if on_error not in tuple(OnError):
+        raise InputError(Problem(found=f"on_error '{on_error}'", needed=f"It is {' or '.join(OnError)}."))
+    return OnError(on_error)

@@ -12,7 +12,8 @@ import numpy as np
 from crossmargin.aggregation import kernels
 from crossmargin.aggregation.sweep import Holdings, worst_loss
 generator = np.random.default_rng(1)
-held = Holdings(offsets=np.arange(0, 301, 3), instrument=generator.integers(0, 9, 300), quantity=generator.normal(size=300))
+instrument, quantity = generator.integers(0, 9, 300), generator.normal(size=300)
+held = Holdings(offsets=np.arange(0, 301, 3), instrument=instrument, quantity=quantity)
 loss, scenario = worst_loss(held, generator.normal(size=(9, 36)))
 stats = kernels.worst.stats
 print(loss.tobytes().hex(), scenario.tobytes().hex(), sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))

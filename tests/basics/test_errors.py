@@ -48,6 +48,14 @@ def test_a_problem_says_where_what_and_what_would_do(problem: Problem, text: str
     assert str(problem) == text
 
 
+def test_a_problem_names_its_account_and_instrument_beside_its_text() -> None:
+    problem = Problem(found="bad", row=3, account="a", instrument="X")
+    assert str(problem) == "row 3: bad"
+    with pytest.raises(InputError) as caught:
+        raise_problems([problem, Problem(found="worse")])
+    assert [(p.account, p.instrument) for p in caught.value.problems] == [("a", "X"), ("", "")]
+
+
 def test_all_problems_stand_in_one_error_in_order() -> None:
     problems = [Problem(found=f"thing {k}", row=k) for k in range(1, 38)]
     with pytest.raises(InputError) as caught:

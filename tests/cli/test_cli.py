@@ -372,7 +372,7 @@ def test_a_terminal_of_another_encoding_gets_an_answer(monkeypatch: pytest.Monke
 
 # ------------------------------------------------------------------------------------------------ start-up
 
-HEAVY = ("numba", "scipy", "plotly", "pandas", "pydantic", "polars")
+HEAVY = ("rich.progress", "numba", "scipy", "plotly", "pandas", "pydantic", "polars")
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("margin", "TEN_LEGS", "--market", str(PATHS.market))])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crossmargin.basics.errors import MissingQuoteError, UnsupportedError
 from crossmargin.collateral import valuation
-from crossmargin.collateral.valuation import collateral_value, schedule, spot_trades
+from crossmargin.collateral.valuation import collateral_value, schedule, spot_rows, spot_trades
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.files.plain_market import from_records
 from crossmargin.market.policy import MissingPolicy, UnpricedStablecoin
@@ -40,11 +43,97 @@ def test_cash_and_coin_in_dollars() -> None:
     cover = collateral_value(book, books.market(), POLICY)
     assert cover.value.tolist() == pytest.approx([1000.5 + 25_000 + 10, -6_200], rel=1e-15)
     assert [(fill.instrument, fill.rule) for fill in cover.fills] == [("USDC", "par assumed")]
-    for item in cover.items:
-        assert item.value == item.amount * item.price * (1 - item.haircut)
-    assert [round(sum(item.value for item in cover.items if item.margin_account == a), 9) for a in (0, 1)] == (
-        cover.value.round(9).tolist()
-    )
+    for account, expected in ((0, ["BTC", "USD", "USDC"]), (1, ["ETH"])):
+        items = cover.items_of(account)
+        assert [item.asset for item in items] == expected
+        assert {item.margin_account for item in items} == {account}
+        for item in items:
+            assert item.value == item.amount * item.price * (1 - item.haircut)
+        assert sum(item.value for item in items) == cover.value[account]
+
+
+@st.composite
+def holdings(draw: st.DrawFn) -> tuple[list[Row], list[Row]]:
+    """Positions, some of them spot, and balances: members of sets, several assets, debts, amounts of every size."""
+    rows = draw(books.rows_of(names=("BTC", "ETH", CALL)))
+    amounts = st.decimals(Decimal("-1e9"), Decimal("1e9"), places=8)
+    accounts = st.sampled_from(("ann", "bob", "cid", "dan", "eve"))
+    assets = st.sampled_from(("USD", "USDC", "USDT", "BTC", "ETH"))
+    cells = draw(st.lists(st.tuples(accounts, assets, amounts), min_size=1, max_size=25))
+    return rows, [cash(*cell) for cell in cells]
+
+
+@given(held=holdings(), haircut=st.sampled_from((0.0, 0.03, 0.15)))
+def test_cover_has_the_bits_of_a_loop_over_items(held: tuple[list[Row], list[Row]], haircut: float) -> None:
+    cut = replace(schedule(), haircuts=dict.fromkeys(schedule().haircuts, haircut))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(valuation, "schedule", lambda: cut)
+        book = books.book(*held)
+        cover = collateral_value(book, books.market(), POLICY)
+    assert book.balances is not None
+    balances, price = book.balances, dict(books.market().prices) | {"USD": 1.0, "USDC": 1.0, "USDT": 1.0}
+    expected = [0.0] * len(book.margin_accounts)
+    counted = [0] * len(book.margin_accounts)
+    for account, asset, steps in zip(balances.account, balances.asset, balances.steps, strict=True):
+        amount = int(steps) / 1e8
+        owner = int(book.margin_account_of[account])
+        expected[owner] += amount * price[balances.assets[asset]] * (1 - (haircut if amount > 0 else 0.0))
+        counted[owner] += 1
+    positions = book.positions
+    for owner in range(len(book.margin_accounts)):
+        for k in range(int(positions.offsets[owner]), int(positions.offsets[owner + 1])):
+            name = book.instruments[int(positions.instrument[k])]
+            if name in ("BTC", "ETH"):
+                expected[owner] += int(positions.steps[k]) / 1e8 * books.INDEX[name]
+                counted[owner] += 1
+    assert cover.value.tolist() == expected
+    for owner, total in enumerate(expected):
+        items = cover.items_of(owner)
+        running = 0.0
+        for item in items:
+            running += item.value
+        assert (len(items), running) == (counted[owner], total)
+
+
+def test_the_arrays_of_cover_are_read_only_and_agree_in_length() -> None:
+    cover = collateral_value(books.book([books.row("a", "BTC", 2)], [cash("a", "USD", 5)]), books.market(), POLICY)
+    columns = [cover.margin_account, cover.asset, cover.amount, cover.price, cover.haircut, cover.item_value]
+    assert {column.shape for column in columns} == {(2,)}
+    assert not any(column.flags.writeable for column in (cover.value, *columns))
+    assert [cover.assets[k] for k in cover.asset] == ["USD", "BTC"]
+    assert cover.item_value.tolist() == [5.0, 200_000.0]
+
+
+def test_cash_that_comes_in_is_one_item_more_of_one_account() -> None:
+    book = books.book([books.row("a", CALL, 1), books.row("b", CALL, 1)], [cash("a", "USD", 10), cash("b", "ETH", 2)])
+    before = collateral_value(book, books.market(), POLICY)
+    after = before.with_cash(1, -250.5)
+    assert after.value.tolist() == [10.0, 6_200.0 - 250.5]
+    assert before.value.tolist() == [10.0, 6_200.0]
+    assert after.items_of(0) == before.items_of(0)
+    *kept, paid = after.items_of(1)
+    assert tuple(kept) == before.items_of(1)
+    assert (paid.asset, paid.amount, paid.price, paid.haircut, paid.value) == ("USD", -250.5, 1.0, 0.0, -250.5)
+
+
+def test_cash_in_dollars_that_nobody_held() -> None:
+    book = books.book([books.row("a", CALL, 1)], [cash("a", "ETH", 1)])
+    after = collateral_value(book, books.market(), POLICY).with_cash(0, 7.0)
+    assert [(item.asset, item.value) for item in after.items_of(0)] == [("ETH", 3_100.0), ("USD", 7.0)]
+
+
+def test_spot_quoted_in_a_coin_is_asked_for_its_price_once() -> None:
+    """One stand-in for the dollar of a stablecoin, however many accounts hold what is quoted in it."""
+    record = PLAIN_SPOT | {"instrument": "BTC_USDC", "quote_currency": "USDC"}
+    market = from_records([(1, record)], as_of=books.AS_OF, source="test", file="test")
+    rows = [books.row(name, "BTC_USDC", quantity) for name, quantity in (("a", 1), ("b", -2), ("c", 3))]
+    cover = collateral_value(books.book(rows, [cash("a", "USD", 0)]), market, POLICY)
+    assert cover.value.tolist() == [100_000.0, -200_000.0, 300_000.0]
+    assert [fill.instrument for fill in cover.fills] == ["USDC"]
+    strict = MissingPolicy(stablecoin=UnpricedStablecoin.ERROR)
+    with pytest.raises(MissingQuoteError, match="needed by 'BTC_USDC'") as caught:
+        collateral_value(books.book(rows, [cash("a", "USD", 0)]), market, strict)
+    assert len(caught.value.problems) == 1
 
 
 def test_a_stablecoin_without_price_can_be_refused_and_a_price_is_used() -> None:
@@ -138,6 +227,19 @@ def test_cash_is_no_position() -> None:
     book = books.book([books.row("a", CALL, 1)], [cash("a", "USD", 1), cash("a", "BTC", 0), cash("a", "ETH", "0.5")])
     assert spot_trades(book, books.market()) == [("a", "ETH", 50_000_000)]
     assert spot_trades(books.book([books.row("a", CALL, 1)]), books.market()) == []
+
+
+def test_spot_rows_are_the_trades_as_arrays() -> None:
+    cells = [("a", "USD", 1), ("a", "BTC", 0), ("b", "ETH", "0.5"), ("c", "BTC", -2), ("c", "ETH", 3)]
+    book = books.book([books.row("a", CALL, 1)], [cash(*cell) for cell in cells])
+    instruments, rows = spot_rows(book, books.market())
+    assert instruments == ("BTC", "ETH")
+    named = [
+        (book.accounts[account], instruments[instrument], steps)
+        for account, instrument, steps in zip(rows.account, rows.instrument, rows.steps, strict=True)
+    ]
+    assert named == spot_trades(book, books.market())
+    assert named == [("b", "ETH", 5 * 10**7), ("c", "BTC", -2 * 10**8), ("c", "ETH", 3 * 10**8)]
 
 
 def test_a_balance_of_an_account_without_positions_has_a_standing() -> None:

@@ -40,12 +40,23 @@ def blocks(text: str) -> list[Block]:
     return [Block(m.group(1), m.group(2), m.start(2), m.end(2)) for m in _FENCE.finditer(text)]
 
 
+CLIENTS = """account,instrument,quantity
+ann,BTC-26NOV21-58000-P,-2
+ann,BTC-26NOV21-48000-P,2
+bob,BTC-PERPETUAL,5000
+cid,BTC-26NOV21-58000-P,-1
+cid,BTC-26NOV21-58500-P,1
+"""
+"""Positions of which one, of `cid`, is in no market."""
+
+
 def lay_out(folder: Path) -> None:
     """Put the files that pages speak of into `folder`."""
     paths = sample_paths()
     shutil.copyfile(paths.positions, folder / "positions.csv")
     shutil.copyfile(paths.market, folder / "market.csv")
     shutil.copyfile(paths.balances, folder / "balances.csv")
+    (folder / "clients.csv").write_text(CLIENTS, encoding="utf-8")
 
 
 @contextlib.contextmanager

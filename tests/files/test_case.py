@@ -24,7 +24,7 @@ from crossmargin.sample import sample_market, sample_paths
 
 def _answer_of_case(text: str) -> MarginResult:
     case = parse_case(text, "case.json")
-    return MarginResult(evaluation=evaluate(case.book, case.market, case.method, case.policy))
+    return MarginResult.of(evaluate(case.book, case.market, case.method, case.policy))
 
 
 def _assert_same_bits(result: MarginResult) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -63,6 +65,7 @@ def held(book: Book, *, members: bool = False) -> list[Row]:
 
 def bits(book: Book) -> tuple[object, ...]:
     parts: list[object] = [book.accounts, book.margin_accounts, book.instruments, book.attributes]
+    parts += [book.margin_account_of.tobytes(), book.gross.tobytes()]
     for positions in (book.member_positions, book.positions):
         parts += [positions.offsets.tobytes(), positions.instrument.tobytes(), positions.steps.tobytes()]
     if book.balances is not None:
@@ -131,11 +134,135 @@ def test_select_is_the_book_of_those_rows_alone(rows: list[Row], balances: list[
         assert ours.balances.steps.tolist() == alone.balances.steps.tolist()  # type: ignore[union-attr]
 
 
-@given(rows=ROWS, more=ROWS)
-def test_trades_later_are_rows_from_the_start(rows: list[Row], more: list[Row]) -> None:
-    later, at_once = build(rows).with_trades(more), build(rows + more)
-    assert held(later) == held(at_once)
-    assert later.accounts == at_once.accounts
+SETS = {
+    "a": Attributes(netting_set="s"),
+    "b": Attributes(netting_set="s"),
+    "c": GROSS,
+    "B": Attributes(netting_set="B"),
+}
+ALIKE = {"a": Attributes(netting_set="b"), "b": Attributes(netting_set="a")}
+"""Two sets of one member each, each called like the other's member."""
+ATTRIBUTES = st.sampled_from([{}, SETS, {"c": GROSS}, ALIKE])
+
+
+@given(rows=ROWS, balances=ROWS, attributes=ATTRIBUTES, data=st.data())
+def test_a_block_is_the_book_of_its_margin_accounts(
+    rows: list[Row], balances: list[Row], attributes: dict[str, Attributes], data: st.DataObject
+) -> None:
+    book = build(rows, attributes, balances)
+    first = data.draw(st.integers(0, len(book.margin_accounts)))
+    last = data.draw(st.integers(first, len(book.margin_accounts)))
+    block = book.block(first, last)
+    inside = {name for k in range(first, last) for name in book.members(k)}
+    alone = _only(rows, attributes, balances, inside, book)
+    assert block.instruments is book.instruments
+    assert block.margin_accounts == book.margin_accounts[first:last]
+    assert held(block) == held(alone)
+    assert held(block, members=True) == held(alone, members=True)
+    assert _but_instruments(block) == _but_instruments(alone)
+    for array in (block.margin_account_of, block.gross, block.positions.offsets, block.positions.steps):
+        assert not array.flags.writeable
+
+
+@given(rows=ROWS, balances=ROWS, attributes=ATTRIBUTES, data=st.data())
+def test_without_is_the_book_of_the_others(
+    rows: list[Row], balances: list[Row], attributes: dict[str, Attributes], data: st.DataObject
+) -> None:
+    book = build(rows, attributes, balances)
+    out = data.draw(st.sets(st.sampled_from(range(len(book.margin_accounts))))) if book.margin_accounts else set()
+    inside = {name for k in range(len(book.margin_accounts)) if k not in out for name in book.members(k)}
+    alone = _only(rows, attributes, balances, inside, book)
+    rest = book.without(np.array(sorted(out), dtype=np.int64))
+    assert held(rest) == held(alone)
+    assert held(rest, members=True) == held(alone, members=True)
+    assert _but_instruments(rest) == _but_instruments(alone)
+    assert set(rest.instruments) == {instrument for _, instrument, _ in held(rest, members=True)}
+    assert bits(rest) == bits(book.without(out))
+
+
+def _only(
+    rows: list[Row], attributes: dict[str, Attributes], balances: list[Row], inside: set[str], book: Book
+) -> Book:
+    """The book of the rows and attributes of some members, built anew; with the asset numbers of `book`."""
+    alone = build(
+        [row for row in rows if row[0] in inside],
+        {name: stated for name, stated in attributes.items() if name in inside},
+        [row for row in balances if row[0] in inside],
+    )
+    assert alone.balances is not None
+    assert book.balances is not None
+    asset = np.array([book.balances.assets.index(alone.balances.assets[k]) for k in alone.balances.asset.tolist()])
+    own = replace(alone.balances, assets=book.balances.assets, asset=asset.astype(np.int64))
+    return replace(alone, balances=own)
+
+
+def _but_instruments(book: Book) -> tuple[object, ...]:
+    """All of a book but what depends on how instruments are numbered."""
+    parts: list[object] = [book.accounts, book.margin_accounts, book.attributes]
+    arrays = [book.margin_account_of, book.gross]
+    for positions in (book.member_positions, book.positions):
+        arrays += [positions.offsets, positions.steps]
+    if book.balances is not None:
+        parts.append(book.balances.assets)
+        arrays += [book.balances.account, book.balances.asset, book.balances.steps]
+    return (*parts, *((array.dtype, array.tobytes()) for array in arrays))
+
+
+def test_an_account_is_found_by_its_name_or_that_of_a_member() -> None:
+    book = build([(name, "X", 1) for name in "abcd"], {"a": Attributes(netting_set="z")})
+    assert [book.margin_account_index(name) for name in ("a", "b", "c", "d", "z")] == [3, 0, 1, 2, 3]
+    assert [book.members(k) for k in range(4)] == [("b",), ("c",), ("d",), ("a",)]
+
+
+def test_sets_called_like_the_other_ones_member_are_not_mixed_up() -> None:
+    book = build([("a", "X", 1), ("b", "X", 2)], ALIKE)
+    assert held(book) == [("a", "X", 2), ("b", "X", 1)]
+    assert book.members(0) == ("b",)
+
+
+def test_a_block_of_a_book_without_sets_copies_no_positions() -> None:
+    book = build([(name, instrument, 1) for name in "abcd" for instrument in "XY"])
+    block = book.block(1, 3)
+    assert np.shares_memory(block.positions.steps, book.positions.steps)
+    assert block.positions is block.member_positions
+    assert held(block) == [(name, instrument, 1) for name in "bc" for instrument in "XY"]
+
+
+@pytest.mark.parametrize("most_pieces", [0, 100])
+@given(rows=ROWS, more=ROWS, balances=ROWS, attributes=ATTRIBUTES)
+def test_trades_later_are_rows_from_the_start(
+    most_pieces: int, rows: list[Row], more: list[Row], balances: list[Row], attributes: dict[str, Attributes]
+) -> None:
+    with mock.patch("crossmargin.portfolio.book._MOST_PIECES", most_pieces):
+        later = build(rows, attributes, balances).with_trades(more)
+    assert bits(later) == bits(build(rows + more, attributes, balances))
+
+
+@given(rows=ROWS, more=ROWS, attributes=ATTRIBUTES)
+def test_trades_of_one_account_after_a_block_or_a_selection(
+    rows: list[Row], more: list[Row], attributes: dict[str, Attributes]
+) -> None:
+    book = build(rows, attributes)
+    for k in range(len(book.margin_accounts)):
+        inside = book.members(k)
+        own = [row for row in more if row[0] in inside]
+        expected = [row for row in held(book.with_trades(own)) if row[0] == book.margin_accounts[k]]
+        assert held(book.select(k).with_trades(own)) == held(book.block(k, k + 1).with_trades(own)) == expected
+
+
+def test_a_new_account_called_like_a_netting_set_is_refused() -> None:
+    book = build([("a", "X", 1), ("b", "X", 1)], {"a": Attributes(netting_set="s")})
+    with pytest.raises(PortfolioError, match="'s' is both a netting set and an account outside of it"):
+        book.with_trades([("s", "X", 1)])
+
+
+def test_trades_that_add_up_to_too_much_are_refused_by_name() -> None:
+    book = build([("a", "X", QUANTITY_LIMIT), ("b", "X", 1)])
+    with pytest.raises(PortfolioError, match=r"positions of 'a' in 'X' add up to more than") as caught:
+        book.with_trades([("b", "Y", 1), ("a", "X", 1)])
+    assert [(p.account, p.instrument) for p in caught.value.problems] == [("a", "X")]
+    with pytest.raises(PortfolioError, match=r"positions of 'c' in 'Y' add up to more than"):
+        book.with_trades([("c", "Y", QUANTITY_LIMIT + 1)])
 
 
 def test_q_and_minus_q_leave_an_account_without_positions() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmargin.standing.standing import Standing, State, Thresholds, standing
+from crossmargin.standing.standing import STATES, Standing, State, Thresholds, standing
 
 
 def stand(
@@ -89,3 +89,33 @@ def test_who_owes_and_needs_nothing_is_not_covered() -> None:
     stands = standing(np.array([-1.0, 1.0]), np.zeros(2), np.zeros(2), np.zeros(2))
     assert stands.coverage.tolist() == [-np.inf, np.inf]
     assert stands.state[0] == "liquidation"
+
+
+STANDING_ROWS = st.lists(st.tuples(AMOUNT, REQUIRED, st.floats(0, 1)), max_size=30)
+
+
+@given(rows=STANDING_ROWS)
+def test_states_as_a_loop_over_the_accounts_finds_them(rows: list[tuple[float, float, float]]) -> None:
+    equity, initial, factor = np.array(rows, dtype=float).reshape(-1, 3).T
+    stands = standing(equity, np.zeros(len(rows)), initial, initial * factor)
+    expected = []
+    for have, need, least in zip(equity.tolist(), initial.tolist(), (initial * factor).tolist(), strict=True):
+        if have < least:
+            expected.append(State.LIQUIDATION)
+        elif have - need < 0:
+            expected.append(State.CALL)
+        else:
+            expected.append(State.WARNING if have < 1.1 * need else State.HEALTHY)
+    assert stands.state == tuple(expected)
+    assert [stands.state_of(k) for k in range(len(rows))] == expected
+    assert stands.state_code.tolist() == [list(State).index(state) for state in expected]
+    assert stands.count() == {state: expected.count(state) for state in State}
+
+
+def test_codes_are_small_read_only_and_in_the_order_of_the_states() -> None:
+    assert STATES == (State.HEALTHY, State.WARNING, State.CALL, State.LIQUIDATION)
+    stands = stand(0.0)
+    assert stands.state_code.dtype == np.int8
+    with pytest.raises(ValueError, match="read-only"):
+        stands.state_code[0] = 0
+    assert stands.state is stands.state  # made once

@@ -155,6 +155,25 @@ def scenario_pnl(
                 pnl[k, tile + s] = of_tile[s]
 
 
+@compiled(Nothing, *_HOLDINGS, Floats, *_UNITS, FloatsOut)
+def unit_sum(
+    offsets: IntArray,
+    instrument: IntArray,
+    quantity: FloatArray,
+    of_one: FloatArray,
+    units: IntArray,
+    first: int,
+    last: int,
+    sums: FloatArray,
+) -> None:
+    """See `loops.unit_sum`."""
+    for k in range(first, last):
+        total = 0.0
+        for position in range(offsets[units[k]], offsets[units[k] + 1]):
+            total += quantity[position] * of_one[instrument[position]]
+        sums[k] = total
+
+
 @compiled(Nothing, *_HOLDINGS, *_TABLE, *_UNITS, FloatsOut, IntsOut)
 def worst(
     offsets: IntArray,

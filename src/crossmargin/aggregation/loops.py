@@ -46,6 +46,26 @@ def scenario_pnl(
             pnl[first + active] += gain
 
 
+def unit_sum(
+    offsets: IntArray,
+    instrument: IntArray,
+    quantity: FloatArray,
+    of_one: FloatArray,
+    units: IntArray,
+    first: int,
+    last: int,
+    sums: FloatArray,
+) -> None:
+    """Sum of `quantity * of_one` in each unit: a sweep of one scenario, the column `of_one`."""
+    start, stop = offsets[units[first:last]], offsets[units[first:last] + 1]
+    count = stop - start
+    unit = np.repeat(np.arange(last - first), count)
+    position = np.arange(len(unit)) + np.repeat(start - (np.cumsum(count) - count), count)
+    # bincount adds one after the other, in order.
+    product = quantity[position] * of_one[instrument[position]]
+    sums[first:last] = np.bincount(unit, weights=product, minlength=last - first)
+
+
 def worst(
     offsets: IntArray,
     instrument: IntArray,

@@ -173,7 +173,14 @@ def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | Non
 
 def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     """Sum of `quantity * of_one` in each unit, `of_one` of shape `(n_instruments,)`: a sweep of one scenario."""
-    return scenario_pnl(holdings, of_one[:, None])[:, 0]
+    sweep = _Sweep(holdings, of_one[:, None], None)
+    sums = np.empty(holdings.n_units)
+    of_one = np.ascontiguousarray(of_one, dtype=np.float64)
+    for_each_range(
+        lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
+        sweep.ranges(),
+    )
+    return sums
 
 
 def worst_loss(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | None = None) -> tuple[FloatArray, IntArray]:
@@ -282,6 +289,12 @@ def compiled_kernels() -> ModuleType:
     from crossmargin.aggregation import kernels
 
     return kernels
+
+
+def expect_work(multiplications: int) -> None:
+    """Say how much is to come in small pieces, so that what pays only for all of them together is done."""
+    if not _is_small(multiplications):
+        compiled_kernels()
 
 
 class _Sweep:

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crossmargin.aggregation.sweep import blocks
+from crossmargin.basics.errors import InputError
 from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
-from crossmargin.engine.evaluate import Evaluation
-from crossmargin.methodologies.protocol import Level, ScenarioPnl
+from crossmargin.engine.evaluate import Evaluation, Prepared, prepare
+from crossmargin.engine.figures import (
+    BLOCK_ACCOUNTS,
+    AccountFigures,
+    Progress,
+    account_figures,
+    prepare_in_quarantine,
+)
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.protocol import Level, Methodology, ScenarioPnl
+from crossmargin.portfolio.book import Book
+from crossmargin.portfolio.quarantine import OnError, Unmargined
+from crossmargin.standing.standing import STATES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,6 +35,17 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class MarginResult:
     """Requirements and standing of every margin account.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was asked, of whom, at which prices.
+    figures : AccountFigures
+        The answer as columns.
+    unmargined : tuple of Unmargined
+        Accounts that were left out, with their reasons: they are in no figure, and none is 0.
+    whole : Evaluation, optional
+        All that explains the figures, kept where the book is small.
 
     Examples
     --------
@@ -30,51 +56,107 @@ class MarginResult:
     0.4
     """
 
-    evaluation: Evaluation
+    prepared: Prepared
+    figures: AccountFigures
+    unmargined: tuple[Unmargined, ...] = ()
+    whole: Evaluation | None = None
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, unmargined: tuple[Unmargined, ...] = ()) -> MarginResult:
+        """The answer that an evaluation holds."""
+        return cls(
+            prepared=evaluation.prepared,
+            figures=AccountFigures.of(evaluation),
+            unmargined=unmargined,
+            whole=evaluation,
+        )
+
+    @classmethod
+    def of_prepared(
+        cls, prepared: Prepared, unmargined: tuple[Unmargined, ...] = (), progress: Progress | None = None
+    ) -> MarginResult:
+        """Margin a prepared book: all at once if it is small, else in blocks of accounts of which figures are kept."""
+        if len(prepared.book.margin_accounts) <= BLOCK_ACCOUNTS:
+            return cls.of(prepared.evaluation(), unmargined)
+        return cls(prepared=prepared, figures=account_figures(prepared, progress), unmargined=unmargined)
+
+    @classmethod
+    def of_book(
+        cls,
+        book: Book,
+        market: Market,
+        methodology: Methodology,
+        policy: MissingPolicy | None = None,
+        *,
+        on_error: OnError = OnError.REFUSE,
+        unmargined: tuple[Unmargined, ...] = (),
+        progress: Progress | None = None,
+    ) -> MarginResult:
+        """Price and margin `book`; `unmargined` are accounts that its reader left out already."""
+        if on_error is OnError.QUARANTINE:
+            prepared, more = prepare_in_quarantine(book, market, methodology, policy)
+        else:
+            prepared, more = prepare(book, market, methodology, policy), ()
+        return cls.of_prepared(prepared, (*unmargined, *more), progress)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Everything about every account; of a large book it is made anew, and takes the memory."""
+        return self.whole or self.prepared.evaluation()
+
+    def of_account(self, index: int) -> tuple[Evaluation, int]:
+        """An evaluation that a margin account is in, and its index there: the same bits, large book or small."""
+        if self.whole is not None:
+            return self.whole, index
+        return self.prepared.account(index).evaluation(), 0
 
     @property
     def accounts(self) -> tuple[str, ...]:
         """Margin accounts, in order."""
-        return self.evaluation.requirements.margin_accounts
+        return self.figures.margin_accounts
 
     def index(self, account: str) -> int:
         """Index of a margin account, by its name or a member's."""
-        return self.evaluation.book.margin_account_index(account)
+        for left_out in self.unmargined:
+            if account in (left_out.account, *left_out.members):
+                raise InputError(left_out.problems)
+        return self.prepared.book.margin_account_index(account)
 
     def requirement_initial(self, account: str) -> float:
         """Initial requirement of a margin account."""
-        return float(self.evaluation.requirements.requirement_initial[self.index(account)])
+        return float(self.figures.requirement_initial[self.index(account)])
 
     def requirement_isolated(self, account: str) -> float:
         """What the positions would need one by one."""
-        return float(self.evaluation.requirements.requirement_isolated[self.index(account)])
+        return float(self.figures.requirement_isolated[self.index(account)])
 
     def explain(self, account: str, level: Level = "initial") -> Explanation:
         """The requirement of a margin account as a tree."""
-        e = self.evaluation
-        tree = e.methodology.explain(e.requirements, self.index(account), level)
+        e, index = self.of_account(self.index(account))
+        tree = e.methodology.explain(e.requirements, index, level)
         return replace(tree, note="; ".join((*filter(None, (tree.note,)), *e.market.notes)))
 
     def scenarios(self, account: str) -> ScenarioPnl:
         """P&L of a margin account in every scenario."""
-        return self.evaluation.methodology.scenarios(self.evaluation.requirements, self.index(account))
+        e, index = self.of_account(self.index(account))
+        return e.methodology.scenarios(e.requirements, index)
 
     def columns(self) -> dict[str, list[Any]]:
         """The table by columns: plain floats, `None` where there is no balance."""
-        r, s = self.evaluation.requirements, self.evaluation.standing
+        f, s = self.figures, self.figures.standing
         columns: dict[str, list[Any]] = {
-            "account": list(r.margin_accounts),
-            "requirement_initial": r.requirement_initial.tolist(),
-            "requirement_maintenance": r.requirement_maintenance.tolist(),
-            "requirement_isolated": r.requirement_isolated.tolist(),
-            "saving": (r.requirement_isolated - r.requirement_initial).tolist(),
+            "account": list(f.margin_accounts),
+            "requirement_initial": f.requirement_initial.tolist(),
+            "requirement_maintenance": f.requirement_maintenance.tolist(),
+            "requirement_isolated": f.requirement_isolated.tolist(),
+            "saving": (f.requirement_isolated - f.requirement_initial).tolist(),
             "saving_ratio": [
                 _ratio(isolated - initial, isolated)
                 for initial, isolated in zip(
-                    r.requirement_initial.tolist(), r.requirement_isolated.tolist(), strict=True
+                    f.requirement_initial.tolist(), f.requirement_isolated.tolist(), strict=True
                 )
             ],
-            "net_option_value": r.net_option_value.tolist(),
+            "net_option_value": f.net_option_value.tolist(),
         }
         if s is not None:
             columns |= {
@@ -82,7 +164,7 @@ class MarginResult:
                 "equity": s.equity.tolist(),
                 "excess": s.excess.tolist(),
                 "coverage_ratio": [value if math.isfinite(value) else None for value in s.coverage.tolist()],
-                "state": [state.value for state in s.state],
+                "state": [STATES[code].value for code in s.state_code.tolist()],
             }
         return columns
 
@@ -93,16 +175,17 @@ class MarginResult:
         return pl.DataFrame(self.columns())
 
     def __repr__(self) -> str:
-        r = self.evaluation.requirements
-        total = float(r.requirement_initial.sum())
-        return f"<MarginResult of {len(self.accounts)} margin accounts: {total:,.2f} {r.currency}>"
+        f = self.figures
+        total = float(f.requirement_initial.sum())
+        left_out = f", {len(self.unmargined)} not margined" if self.unmargined else ""
+        return f"<MarginResult of {len(self.accounts)} margin accounts: {total:,.2f} {f.currency}{left_out}>"
 
     def _repr_html_(self) -> str:
         return str(self.table()._repr_html_())
 
     def account_dict(self, a: int) -> dict[str, Any]:
         """One margin account as plain data, decimals as strings."""
-        e = self.evaluation
+        e, a = self.of_account(a)
         r, s, units = e.requirements, e.standing, e.requirements.units
         initial, isolated = float(r.requirement_initial[a]), float(r.requirement_isolated[a])
         answer: dict[str, Any] = {
@@ -125,7 +208,7 @@ class MarginResult:
                 "excess": _text(s.excess[a]),
                 "deficit": _text(s.deficit[a]),
                 "coverage_ratio": _text(s.coverage[a]) if np.isfinite(s.coverage[a]) else None,
-                "state": s.state[a].value,
+                "state": s.state_of(a).value,
             }
         answer["units"] = [
             {
@@ -162,20 +245,52 @@ class MarginResult:
         return answer
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data: accounts, stand-ins, notes, provenance."""
-        e = self.evaluation
-        return {
-            "accounts": [self.account_dict(a) for a in range(len(self.accounts))],
-            "stand_ins": [fill.to_dict() for fill in e.fills],
-            "notes": list(e.market.notes),
-            "provenance": e.provenance,
-        }
+        """Everything as plain data: accounts, those not margined, stand-ins, notes, provenance."""
+        return {"accounts": list(self._account_dicts()), **self._about()}
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""
+        return "".join(self.json_pieces())
+
+    def json_pieces(self) -> Iterator[str]:
+        """`to_json` piece by piece, account by account: a large book need not fit in memory as text."""
         import json
 
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        def text(value: object) -> str:
+            return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).replace("\n", "\n  ")
+
+        yield '{\n  "accounts": ['
+        separator = "\n    "
+        for account in self._account_dicts():
+            yield separator + text(account).replace("\n", "\n  ")
+            separator = ",\n    "
+        yield "]" if not self.accounts else "\n  ]"
+        for name, value in self._about().items():
+            yield f',\n  "{name}": {text(value)}'
+        yield "\n}"
+
+    def _account_dicts(self) -> Iterator[dict[str, Any]]:
+        if self.whole is not None:
+            yield from map(self.account_dict, range(len(self.accounts)))
+            return
+        for first, last in blocks(len(self.accounts), BLOCK_ACCOUNTS):
+            block = MarginResult.of(self.prepared.block(first, last).evaluation())
+            yield from map(block.account_dict, range(last - first))
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "unmargined": [
+                {
+                    "account": left_out.account,
+                    "members": list(left_out.members),
+                    "reasons": [str(problem) for problem in left_out.problems],
+                }
+                for left_out in self.unmargined
+            ],
+            "stand_ins": [fill.to_dict() for fill in self.figures.fills],
+            "notes": list(self.prepared.market.notes),
+            "provenance": self.prepared.provenance,
+        }
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from crossmargin.basics.errors import PortfolioError, Problem, QuantityError, raise_problems
 from crossmargin.basics.quantities import quantity_steps
-from crossmargin.collateral.valuation import CollateralItem
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
@@ -120,8 +119,7 @@ def _paid(before: Evaluation, after: Evaluation) -> tuple[Evaluation, float]:
     if before.collateral is None or after.collateral is None:
         return after, cash
     cash += float(after.collateral.value[0] - before.collateral.value[0])  # spot that was bought
-    paid = CollateralItem(margin_account=0, asset="USD", amount=-cash, price=1.0, haircut=0.0, value=-cash)
-    collateral = replace(after.collateral, value=after.collateral.value - cash, items=(*after.collateral.items, paid))
+    collateral = after.collateral.with_cash(0, -cash)
     r = after.requirements
     stands = standing(
         collateral.value, r.net_option_value, r.requirement_initial, r.requirement_maintenance, after.thresholds

@@ -44,6 +44,8 @@ class Problem:
         The error that this problem alone would raise; `None` means `InputError`.
     instrument : str
         The instrument that it is about, where a later stage found it: who read the positions knows their row.
+    account : str
+        The account or netting set that it is about, where it is about one: what it holds cannot be margined.
     """
 
     found: str
@@ -53,6 +55,7 @@ class Problem:
     column: str = ""
     kind: type[CrossmarginError] | None = None
     instrument: str = ""
+    account: str = ""
 
     def __str__(self) -> str:
         place = [self.file] if self.file else []

@@ -6,6 +6,7 @@ A thread count never changes a number: work is cut by risk units, and each unit 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,13 @@ from contextvars import ContextVar
 
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 _pools: dict[int, ThreadPoolExecutor] = {}
+_inside = threading.local()
+
+
+def _enter() -> None:
+    _inside.pool = True
+
+
 
 # A fork has the pool but not its threads: work given to it would never be done.
 os.register_at_fork(after_in_child=_pools.clear)
@@ -37,12 +45,12 @@ def using_threads(count: int | None) -> Iterator[None]:
 def for_each_range(work: Callable[[int, int], None], ranges: Sequence[tuple[int, int]]) -> None:
     """`work(first, last)` for every range, in parallel where there are several; the first error is raised."""
     count = min(thread_count(), len(ranges))
-    if count <= 1:
+    if count <= 1 or getattr(_inside, "pool", False):  # a worker that waits for its own pool waits for ever
         for first, last in ranges:
             work(first, last)
         return
     if count not in _pools:
-        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="crossmargin")
+        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="crossmargin", initializer=_enter)
     running = [_pools[count].submit(work, first, last) for first, last in ranges]
     try:
         for one in running:

@@ -1,560 +1,44 @@
-"""Commands: parse the line, call the same verbs that Python has, print, and say by the exit code how it went.
+"""Start of the command line, and its end: what is refused or interrupted, and the exit code.
 
-Exit codes: 0 answered; 1 answered and something needs attention (a deficit); 2 the input was refused. Everything
-heavy is imported inside the command that needs it, so that `--help` is instant.
+Exit codes: 0 answered; 1 answered and something needs attention (a deficit, an account that was not margined); 2 the
+input was refused; 130 interrupted. The commands are imported inside, so that Ctrl-C is answered from the start.
 """
 
 from __future__ import annotations
 
 import io
-import json
+import signal
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import cyclopts
-from cyclopts import Parameter
-
-from crossmargin._version import __version__
-from crossmargin.basics.errors import CrossmarginError, InputError, Problem
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crossmargin.answers.result import MarginResult
-    from crossmargin.engine.evaluate import Evaluation
-    from crossmargin.market.policy import MissingPolicy
-    from crossmargin.methodologies.protocol import Methodology
+    from crossmargin.basics.errors import CrossmarginError
 
-ANSWERED, ATTENTION, REFUSED = 0, 1, 2
+ANSWERED, REFUSED, INTERRUPTED = 0, 2, 130
 _MOST_PROBLEMS = 1000
-
-app = cyclopts.App(
-    name="crossmargin",
-    help="Margin of a whole derivatives portfolio: what is required, why, and what cross-margining saves.",
-    version=__version__,
-    help_format="plaintext",
-)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Inputs:
-    """What every question starts from.
-
-    Parameters
-    ----------
-    market
-        Market file: a Deribit chain (CSV, Parquet or book-summary JSON), a Cboe quote file, or a plain market CSV.
-        Not needed with a case.
-    balances
-        CSV or Parquet with account, asset, amount: adds equity, excess or deficit, coverage and state.
-    market_format
-        deribit-chain, deribit-summary, cboe or plain; recognised from content if left out.
-    as_of
-        Time of the market, like 2026-01-31T08:00:00Z, for a file that states none or holds several.
-    parameters
-        Name of a parameter set, or a JSON file.
-    across_units
-        independent or common: how the underlyings of an account combine.
-    gain_share
-        With common: fraction of a gain that offsets another underlying's loss, 0 to 1.
-    gain_cap
-        With common: most that one underlying's gain may offset, US dollars.
-    time_step_days
-        Repeat the grid after this many days.
-    missing
-        default, or strict: refuse every missing price or volatility that is used.
-    """
-
-    market: Path | None = None
-    balances: Path | None = None
-    market_format: str | None = None
-    as_of: str | None = None
-    parameters: str | None = None
-    across_units: str | None = None
-    gain_share: str | None = None
-    gain_cap: str | None = None
-    time_step_days: str | None = None
-    missing: str = "default"
-
-
-_DEFAULTS = Inputs()
-
-
-@app.command
-def margin(
-    positions: Path,
-    *,
-    inputs: Inputs = _DEFAULTS,
-    methodology: str | None = None,
-    report: Path | None = None,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Margin every account of a book.
-
-    Parameters
-    ----------
-    positions
-        CSV or Parquet with account, instrument, quantity (contracts; long is positive) and optionally netting_set,
-        segregation, account_type; or a case (JSON).
-    methodology
-        One of those that `crossmargin methodologies` lists; scenario-grid if left out.
-    report
-        Also write a self-contained HTML page to this file.
-    json_
-        Print JSON instead of a table.
-    """
-    from crossmargin.cli import show
-
-    result = _evaluated(positions, inputs, methodology)
-    if report is not None:
-        _write_report(result.evaluation, report, account=None)
-    print(result.to_json() if json_ else show.margin_text(result))
-    return _attention(result.evaluation)
-
-
-@app.command
-def explain(
-    positions: Path,
-    *,
-    account: str,
-    inputs: Inputs = _DEFAULTS,
-    methodology: str | None = None,
-    scenarios: Annotated[bool, Parameter(negative="")] = False,
-    report: Path | None = None,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Explain one account: every figure and what it is made of.
-
-    Parameters
-    ----------
-    positions
-        As for margin.
-    account
-        A margin account (a netting set, or an account outside of any), or a member of one.
-    scenarios
-        Also list the P&L of every scenario.
-    report
-        Also write a self-contained HTML page to this file.
-    json_
-        Print JSON instead.
-    """
-    from crossmargin.cli import show
-
-    result = _evaluated(positions, inputs, methodology)
-    index = result.index(account)
-    if report is not None:
-        _write_report(result.evaluation, report, account=result.accounts[index])
-    if json_:
-        document: dict[str, Any] = {
-            "account": result.account_dict(index),
-            "explanation": result.explain(account).to_dict(),
-            "explanation_maintenance": result.explain(account, "maintenance").to_dict(),
-            "stand_ins": [fill.to_dict() for fill in result.evaluation.fills],
-            "notes": list(result.evaluation.market.notes),
-            "provenance": result.evaluation.provenance,
-        }
-        if scenarios:
-            found = result.scenarios(account)
-            document["scenarios"] = [
-                {"unit": unit, "scenario": found.words[u][s], "pnl": repr(float(found.pnl[u][s]))}
-                for u, unit in enumerate(found.units)
-                for s in range(found.pnl.shape[1])
-            ]
-        _print_json(document)
-    else:
-        print(show.explain_text(result, account, scenarios=scenarios))
-    return _attention(result.evaluation, index)
-
-
-@app.command
-def compare(
-    positions: Path,
-    *,
-    methodologies: str = "isolated,scenario-grid",
-    inputs: Inputs = _DEFAULTS,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Margin the same book under several methodologies, side by side.
-
-    Parameters
-    ----------
-    positions
-        As for margin.
-    methodologies
-        Names, separated by commas.
-    json_
-        Print JSON instead of tables.
-    """
-    from crossmargin.answers.compare import compare as compare_methods
-    from crossmargin.answers.result import MarginResult
-    from crossmargin.cli import show
-    from crossmargin.methodologies.registry import methodology as method_named
-
-    names = list(dict.fromkeys(name.strip() for name in methodologies.split(",") if name.strip()))
-    if not names:
-        raise InputError(Problem(found="no methodology to compare", needed="--methodologies isolated,scenario-grid"))
-    loaded = _loaded(positions, inputs, names[0])
-    document = inputs.parameters or loaded.method.info.document
-    others = [method_named(name, document, **_overrides(inputs)) for name in names[1:]]
-    comparison = compare_methods(loaded.book, loaded.market, (loaded.method, *others), loaded.policy)
-    if json_:
-        results = [MarginResult(evaluation=e) for e in comparison.evaluations]
-        _print_json({"methodologies": {r.evaluation.methodology.name: r.to_dict() for r in results}})
-    else:
-        print(show.compare_text(comparison))
-    return max(_attention(e) for e in comparison.evaluations)
-
-
-@app.command
-def whatif(
-    positions: Path,
-    *,
-    account: str,
-    add: list[str],
-    inputs: Inputs = _DEFAULTS,
-    methodology: str | None = None,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """Before, after and difference if an account added positions.
-
-    Parameters
-    ----------
-    positions
-        As for margin.
-    account
-        Who trades.
-    add
-        INSTRUMENT:QUANTITY, like "BTC-27MAR26-90000-C:-2"; may be given several times.
-    json_
-        Print JSON instead of a table.
-    """
-    from crossmargin.answers.result import MarginResult
-    from crossmargin.answers.what_if import what_if
-    from crossmargin.cli import show
-
-    problems: list[Problem] = []
-    trades = _trades(add, problems)
-    loaded = _loaded(positions, inputs, methodology)
-    answer = what_if(loaded.book, loaded.market, loaded.method, account, trades, loaded.policy, problems)
-    if json_:
-        _print_json(
-            {
-                "account": answer.account,
-                "member": answer.member,
-                "cash_paid": repr(answer.cash_paid),
-                "add": [{"instrument": name, "quantity": quantity} for name, quantity in answer.trades],
-                "components": {
-                    name: {"before": repr(before), "after": repr(after), "difference": repr(after - before)}
-                    for name, before, after in answer.components()
-                },
-                "before": MarginResult(evaluation=answer.before).account_dict(0),
-                "after": MarginResult(evaluation=answer.after).account_dict(0),
-                "provenance": answer.after.provenance,
-            }
-        )
-    else:
-        print(show.what_if_text(answer))
-    return _attention(answer.after)
-
-
-@app.command
-def case(
-    positions: Path,
-    *,
-    account: str,
-    inputs: Inputs = _DEFAULTS,
-    methodology: str | None = None,
-    out: Path | None = None,
-) -> int:
-    """Cut one account out of a book as a self-contained case document.
-
-    Parameters
-    ----------
-    positions
-        As for margin.
-    account
-        Which account.
-    out
-        File to write; standard output if left out.
-    """
-    from crossmargin.files.case import cut_case, write_case
-
-    result = _evaluated(positions, inputs, methodology)
-    text = write_case(cut_case(result.evaluation, result.index(account)))
-    if out is None:
-        print(text, end="")
-    else:
-        _write(out, text)
-        print(f"Case of {account}: {out}")
-    return ANSWERED
-
-
-@app.command
-def market(
-    market_file: Path,
-    *,
-    market_format: str | None = None,
-    as_of: str | None = None,
-    rows: int = 10,
-    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
-) -> int:
-    """What a market file holds, and every row that cannot be margined with its reason.
-
-    Parameters
-    ----------
-    market_file
-        As for margin.
-    market_format, as_of
-        As for margin.
-    rows
-        Left-out rows to print.
-    json_
-        Print JSON: every row that is left out.
-    """
-    from crossmargin.basics.times import format_utc
-    from crossmargin.cli import show
-    from crossmargin.files.market import read_market
-
-    if rows < 0:
-        raise InputError(Problem(found=f"--rows {rows}", needed="0 or more."))
-    snapshot = read_market(market_file, market_format=market_format, as_of=as_of)
-    if json_:
-        table = snapshot.instruments
-        _print_json(
-            {
-                "as_of": format_utc(snapshot.as_of),
-                "source": snapshot.source,
-                "instruments": len(table.names),
-                "without_vol": [table.names[k] for k in snapshot.without_vol.tolist()],
-                "american": [table.names[k] for k in range(len(table.names)) if table.is_american[k]],
-                "excluded": [
-                    {"row": row.row, "name": row.name, "reason": row.reason.value, "detail": row.detail}
-                    for row in snapshot.excluded
-                ],
-                "notes": list(snapshot.notes),
-            }
-        )
-    else:
-        print(show.market_text(snapshot, rows))
-    return ANSWERED
-
-
-@app.command
-def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
-    """List the methodologies, their parameters and the laws they promise.
-
-    Parameters
-    ----------
-    json_
-        Print JSON instead.
-    """
-    from crossmargin.cli import show
-    from crossmargin.methodologies.registry import METHODOLOGIES
-
-    made = [factory(None) for factory in METHODOLOGIES.values()]
-    if json_:
-        _print_json(
-            [
-                {
-                    "name": m.name,
-                    "version": m.version,
-                    "status": m.status,
-                    "title": m.title,
-                    "traits": {name: getattr(m.traits, name) for name in m.traits.__dataclass_fields__},
-                    "parameters": m.info.name,
-                    "parameters_hash": m.info.digest,
-                }
-                for m in made
-            ]
-        )
-        return ANSWERED
-    print(
-        show.methodologies_text(
-            [
-                {
-                    "name": m.name,
-                    "version": m.version,
-                    "status": m.status,
-                    "title": m.title,
-                    "parameters": f"{m.info.name}, version {m.info.version} of {m.info.date}",
-                    "traits": ", ".join(m.traits.promised()),
-                }
-                for m in made
-            ]
-        )
-    )
-    return ANSWERED
-
-
-@app.command
-def demo(*, report: Path = Path("crossmargin-demo.html"), account: str = "linked_desks") -> int:
-    """Margin the sample: recognisable portfolios on a real BTC option chain.
-
-    Parameters
-    ----------
-    report
-        Where the HTML page goes.
-    account
-        The account to explain.
-    """
-    from crossmargin.api import margin as margin_of
-    from crossmargin.cli import show
-    from crossmargin.sample import sample_market, sample_paths
-
-    paths = sample_paths()
-    result = margin_of(paths.positions, sample_market(), balances=paths.balances)
-    print(show.margin_text(result))
-    print("\n")
-    print(show.explain_text(result, account, scenarios=False))
-    _write_report(result.evaluation, report, account=None)
-    print(f"\nReport: {report.resolve()}")
-    return ANSWERED
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Loaded:
-    book: Any
-    market: Any
-    method: Methodology
-    policy: MissingPolicy
-
-
-def _loaded(positions: Path, inputs: Inputs, methodology: str | None) -> _Loaded:
-    """Book, market, methodology and policy of a command line: from files, or from a case."""
-    from crossmargin.methodologies.registry import methodology as method_named
-
-    policy = _policy(inputs.missing)
-    from crossmargin.files.tables import is_json
-
-    if is_json(positions):
-        from crossmargin.files.case import read_case
-
-        _refuse_beside_case(positions, inputs)
-        found = read_case(positions)
-        method = found.method
-        if methodology is not None or inputs.parameters is not None or _overrides(inputs):
-            document = inputs.parameters or found.method.info.document
-            method = method_named(methodology or found.method.name, document, **_overrides(inputs))
-        strict = inputs.missing != "default"
-        return _Loaded(book=found.book, market=found.market, method=method, policy=policy if strict else found.policy)
-    if inputs.market is None:
-        raise InputError(
-            Problem(found="no market", needed="Give it with --market FILE (a case, CASE.json, holds its own).")
-        )
-    from crossmargin.files.inputs import read_inputs
-
-    method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
-    read = read_inputs(
-        positions, inputs.market, inputs.balances, market_format=inputs.market_format, as_of=inputs.as_of, policy=policy
-    )
-    return _Loaded(book=read.book, market=read.market, method=method, policy=policy)
-
-
-def _refuse_beside_case(positions: Path, inputs: Inputs) -> None:
-    """A case holds its market and its balances: others beside it would be left unread."""
-    from crossmargin.basics.errors import raise_problems
-
-    raise_problems(
-        [
-            Problem(
-                found=f"{option} beside JSON, which is read as a case and holds its own",
-                needed="Leave it out; positions that are no case are CSV or Parquet.",
-                file=positions.name,
-            )
-            for option, value in (
-                ("--market", inputs.market),
-                ("--balances", inputs.balances),
-                ("--market-format", inputs.market_format),
-                ("--as-of", inputs.as_of),
-            )
-            if value is not None
-        ]
-    )
-
-
-def _evaluated(positions: Path, inputs: Inputs, methodology: str | None) -> MarginResult:
-    from crossmargin.answers.result import MarginResult
-    from crossmargin.engine.evaluate import evaluate
-
-    loaded = _loaded(positions, inputs, methodology)
-    return MarginResult(evaluation=evaluate(loaded.book, loaded.market, loaded.method, loaded.policy))
-
-
-def _overrides(inputs: Inputs) -> dict[str, str]:
-    given = {
-        "across_units": inputs.across_units,
-        "gain_share": inputs.gain_share,
-        "gain_cap": inputs.gain_cap,
-        "time_step_days": inputs.time_step_days,
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _policy(name: str) -> MissingPolicy:
-    from crossmargin.market.policy import STRICT, MissingPolicy
-
-    if name not in ("default", "strict"):
-        raise InputError(Problem(found=f"missing policy '{name}'", needed="default or strict."))
-    return STRICT if name == "strict" else MissingPolicy()
-
-
-def _trades(add: list[str], problems: list[Problem]) -> list[tuple[str, str]]:
-    """`INSTRUMENT:QUANTITY` arguments as pairs of text; those of another form go to `problems`."""
-    pairs = []
-    for text in add:
-        name, _, quantity = text.rpartition(":")
-        if name:
-            pairs.append((name, quantity))
-        else:
-            needed = "Write INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2."
-            problems.append(Problem(found=f"'{text}'", needed=needed, column="add"))
-    return pairs
-
-
-def _attention(evaluation: Evaluation, account: int | None = None) -> int:
-    if evaluation.standing is None:
-        return ANSWERED
-    excess = evaluation.standing.excess
-    short = evaluation.standing.anybody_short if account is None else bool(excess[account] < 0)
-    return ATTENTION if short else ANSWERED
-
-
-def _write_report(evaluation: Evaluation, path: Path, *, account: str | None) -> None:
-    from crossmargin.reports.html import render_report
-
-    _write(path, render_report(evaluation, account=account))
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    import os
-    import tempfile
-
-    written: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:100]}.", delete=False
-        ) as stream:
-            written = Path(stream.name)
-            stream.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        written.chmod(0o666 & ~mask)
-        os.replace(written, path)
-    except (OSError, ValueError) as error:  # ValueError: a path or a text that no file can have
-        if written is not None:
-            written.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(Problem(found=f"cannot be written ({reason})", file=str(path))) from None
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        if arguments is None:  # we are the program: a second Ctrl-C does not cut the goodbye short
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _print_interrupted()
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left
+        sys.stderr.close()
+        code = ANSWERED
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    from crossmargin.basics.errors import CrossmarginError
+    from crossmargin.cli.commands import app
+    from crossmargin.cli.writing import finished
+
+    finished.clear()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is shown as its code
             stream.reconfigure(errors="backslashreplace")
@@ -562,14 +46,16 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(sys.argv[1:] if arguments is None else arguments, result_action="return_value")
     except CrossmarginError as error:
         _print_problems(error)
-        code = REFUSED
-    except KeyboardInterrupt:
-        print("crossmargin: interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:  # the reader of our output left
-        sys.stderr.close()
-        code = ANSWERED
-    sys.exit(code if isinstance(code, int) else ANSWERED)
+        return REFUSED
+    return code if isinstance(code, int) else ANSWERED
+
+
+def _print_interrupted() -> None:
+    from crossmargin.cli.writing import finished
+
+    written = ", ".join(visible(str(path)) for path in finished)
+    left = f"{written} was written, nothing else" if written else "nothing was written"
+    print(f"Interrupted: {left}.", file=sys.stderr)
 
 
 def _print_problems(error: CrossmarginError) -> None:
@@ -577,11 +63,11 @@ def _print_problems(error: CrossmarginError) -> None:
     count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
     print(f"crossmargin: {count}, nothing was margined", file=sys.stderr)
     for problem in problems[:_MOST_PROBLEMS]:
-        print(f"  {_visible(str(problem))}", file=sys.stderr)
+        print(f"  {visible(str(problem))}", file=sys.stderr)
     if len(problems) > _MOST_PROBLEMS:
         print(f"  and {len(problems) - _MOST_PROBLEMS:,} more", file=sys.stderr)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """`text` with control characters escaped: a file must not write to the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -14,21 +15,31 @@ from crossmargin.answers.what_if import WhatIf
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.basics.times import format_utc
-from crossmargin.cli.tables import Column, paragraphs, table, tree
-from crossmargin.engine.evaluate import Evaluation
+from crossmargin.cli.main import visible
+from crossmargin.cli.tables import Column, paragraphs, table, tree, width
+from crossmargin.engine.evaluate import Evaluation, Prepared
 from crossmargin.market.snapshot import Market
+from crossmargin.market.stand_ins import Fill
+from crossmargin.portfolio.quarantine import Unmargined
 from crossmargin.reports import numbers
+from crossmargin.standing.standing import STATES
 
-MOST_ROWS = 60
-"""Accounts printed; the others are counted, and `--json` has them all."""
+ALL_UP_TO = 50
+"""Accounts of a book whose every account is printed."""
+LARGEST = 20
+"""Accounts printed of a larger book."""
+MOST_UNMARGINED = 20
+"""Accounts printed that were not margined."""
 
 
-def margin_text(result: MarginResult) -> str:
-    """The margin table, its totals, and what it rests on."""
-    e = result.evaluation
-    r, s = e.requirements, e.standing
-    shown = np.argsort(-r.requirement_initial, kind="stable")[:MOST_ROWS]
-    shown = np.sort(shown)
+def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "--out FILE writes all") -> str:
+    """The margin table, its totals over all accounts, and what it rests on.
+
+    `rows` is how many accounts to print; if left out, all of a small book and the largest of a large one. `where` says
+    where all of them are.
+    """
+    r, s = result.figures, result.figures.standing
+    shown = _shown(r.requirement_initial, rows)
     n = len(r.margin_accounts)
 
     def required(values: FloatArray) -> list[str]:
@@ -48,7 +59,7 @@ def margin_text(result: MarginResult) -> str:
     columns = [
         Column(
             header="account",
-            cells=[r.margin_accounts[a] for a in shown] + ["total"] * many,
+            cells=[r.margin_accounts[a] for a in shown] + [_total_of(n, len(shown))] * many,
             align="left",
         ),
         Column(header="requirement", cells=required(r.requirement_initial)),
@@ -73,36 +84,74 @@ def margin_text(result: MarginResult) -> str:
                 cells=[numbers.percent(float(s.coverage[a])) for a in shown] + [""] * many,
                 goes=4,
             ),
-            Column(header="state", cells=[s.state[a].value for a in shown] + [""] * many, align="left"),
+            Column(header="state", cells=[STATES[s.state_code[a]].value for a in shown] + [""] * many, align="left"),
         ]
-    lines = [f"Margin in {r.currency}, {_heading(e)}", "", table(columns, total=many)]
-    if n > len(shown):
-        lines.append(f"({n - len(shown):,} smaller accounts not shown; --json has all)")
-    lines += ["", footer(e)]
+    lines = [f"Margin in {r.currency}, {_heading(result.prepared)}", "", table(columns, total=many)]
+    lines += _not_shown(n - len(shown), where)
+    if result.unmargined:
+        lines += ["", *_unmargined(result.unmargined, "--json has all")]
+    lines += ["", footer(result.prepared.market, r.fills)]
     return "\n".join(lines)
+
+
+def _unmargined(left_out: Sequence[Unmargined], where: str) -> list[str]:
+    """Accounts without figures, each with its reasons; and that they are in no sum."""
+    count = f"{len(left_out):,} account" + ("s" if len(left_out) > 1 else "")
+    lines = [f"Not margined, and in none of the figures: {count}."]
+    for one in left_out[:MOST_UNMARGINED]:
+        # As it stands in the data: no hyphen of a name becomes a minus sign.
+        text = f"not margined: {one.account}: {reasons(one)}."
+        lines.append(textwrap.fill(text, width(), subsequent_indent="  ", break_long_words=False))
+    if len(left_out) > MOST_UNMARGINED:
+        lines.append(f"and {len(left_out) - MOST_UNMARGINED:,} more ({where}).")
+    return lines
+
+
+def reasons(left_out: Unmargined) -> str:
+    """Why an account was not margined, in one line; nothing in it writes to a terminal."""
+    return visible("; ".join(str(problem).rstrip(".") for problem in left_out.problems))
+
+
+def _shown(requirement: FloatArray, rows: int | None) -> list[int]:
+    """Accounts to print: all in their order, or the `rows` largest with the largest first."""
+    n = len(requirement)
+    most = (n if n <= ALL_UP_TO else LARGEST) if rows is None else rows
+    if most >= n:
+        return list(range(n))
+    largest: list[int] = np.argsort(-requirement, kind="stable")[:most].tolist()
+    return largest
+
+
+def _total_of(count: int, shown: int) -> str:
+    return "total" if count == shown else f"total of {count:,}"
+
+
+def _not_shown(count: int, where: str) -> list[str]:
+    """The line below a table that leaves out `count` accounts; none if it leaves out nobody."""
+    return [f"{count:,} more account{'s' if count > 1 else ''} ({where})."] if count else []
 
 
 def _ratio(part: float, whole: float) -> str:
     return numbers.percent(part / whole) if whole else numbers.UNKNOWN
 
 
-def _heading(e: Evaluation) -> str:
+def _heading(e: Evaluation | Prepared) -> str:
     moment = f"{e.market.as_of:%Y-%m-%d %H:%M:%S} UTC"
     return f"{e.methodology.name} {e.methodology.version} with {e.methodology.info.name}, as of {moment}"
 
 
-def footer(e: Evaluation) -> str:
+def footer(market: Market, fills: Sequence[Fill]) -> str:
     """Source, notes and stand-ins, each in a line."""
-    lines = [f"Market: {e.market.source}."]
-    lines += [f"Note: {note}." for note in e.market.notes]
-    lines += [f"Stand-in: {line}." for line in stand_ins(e)]
+    lines = [f"Market: {market.source}."]
+    lines += [f"Note: {note}." for note in market.notes]
+    lines += [f"Stand-in: {line}." for line in stand_ins(fills)]
     return paragraphs(lines)
 
 
-def stand_ins(e: Evaluation) -> list[str]:
+def stand_ins(fills: Sequence[Fill]) -> list[str]:
     """What stood in for missing quotes, counted by field and rule."""
-    counted = Counter((fill.field, _general(fill.rule)) for fill in e.fills)
-    named = {(fill.field, _general(fill.rule)): fill for fill in e.fills}
+    counted = Counter((fill.field, _general(fill.rule)) for fill in fills)
+    named = {(fill.field, _general(fill.rule)): fill for fill in fills}
     lines = []
     for (field, rule), count in sorted(counted.items()):
         fill = named[field, rule]
@@ -119,8 +168,8 @@ def _general(rule: str) -> str:
 
 def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
     """One account: the number, its worst scenario, the tree, the contributions."""
-    e = result.evaluation
-    r, a = e.requirements, result.index(account)
+    e, a = result.of_account(result.index(account))
+    r = e.requirements
     name = r.margin_accounts[a]
     members = e.book.members(a)
     lines = [f"{name}: {_heading(e)}", ""]
@@ -135,7 +184,7 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
             ("collateral value", numbers.available(float(e.standing.collateral_value[a]))),
             ("equity", numbers.available(float(e.standing.equity[a]))),
             ("excess", numbers.available(float(e.standing.excess[a]))),
-            ("state", e.standing.state[a].value),
+            ("state", e.standing.state_of(a).value),
         ]
     lines.append(
         table(
@@ -155,7 +204,7 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
         lines += ["", _members_table(e, a)]
     if scenarios:
         lines += ["", scenario_table(result, name)]
-    lines += ["", footer(e)]
+    lines += ["", footer(e.market, e.fills)]
     return "\n".join(lines)
 
 
@@ -227,12 +276,14 @@ def scenario_table(result: MarginResult, account: str) -> str:
 def compare_text(comparison: Comparison) -> str:
     """Requirement of every account under every methodology, and the components of each."""
     first = comparison.evaluations[0]
-    accounts = list(comparison.margin_accounts)
-    many = len(accounts) > 1
-    columns = [Column(header="account", cells=accounts + ["total"] * many, align="left")]
+    shown = _shown(np.maximum.reduce([e.requirements.requirement_initial for e in comparison.evaluations]), None)
+    n = len(comparison.margin_accounts)
+    many = n > 1
+    names = [comparison.margin_accounts[a] for a in shown]
+    columns = [Column(header="account", cells=names + [_total_of(n, len(shown))] * many, align="left")]
     for e in comparison.evaluations:
         values = e.requirements.requirement_initial
-        cells = [numbers.requirement(float(v)) for v in values]
+        cells = [numbers.requirement(float(values[a])) for a in shown]
         columns.append(
             Column(header=e.methodology.name, cells=cells + [numbers.money(numbers.requirement_total(values))] * many)
         )
@@ -241,6 +292,7 @@ def compare_text(comparison: Comparison) -> str:
         f"Initial requirement in {first.requirements.currency}, as of {moment}",
         "",
         table(columns, total=many),
+        *_not_shown(n - len(shown), "--json has all"),
     ]
     names = list(dict.fromkeys(name for e in comparison.evaluations for name in e.requirements.units.components))
     component_columns = [Column(header="sum over accounts", cells=[_words(name) for name in names], align="left")]
@@ -248,7 +300,7 @@ def compare_text(comparison: Comparison) -> str:
         parts = e.requirements.units.components
         cells = [numbers.money(float(parts[name].sum())) if name in parts else numbers.UNKNOWN for name in names]
         component_columns.append(Column(header=e.methodology.name, cells=cells))
-    lines += ["", table(component_columns), "", footer(first)]
+    lines += ["", table(component_columns), "", footer(first.market, first.fills)]
     return "\n".join(lines)
 
 
@@ -277,7 +329,7 @@ def what_if_text(answer: WhatIf) -> str:
     if answer.cash_paid:
         verb = "cost" if answer.cash_paid > 0 else "bring in"
         lines.append(f"At their marks the trades {verb} {numbers.money(abs(answer.cash_paid))}, settled in cash.")
-    lines += ["", footer(answer.after)]
+    lines += ["", footer(answer.after.market, answer.after.fills)]
     return "\n".join(lines)
 
 

@@ -1,34 +1,38 @@
-"""The whole calculation once, stage by stage. No clock, no files: everything comes in as an argument."""
+"""The whole calculation once, stage by stage. No clock, no files: everything comes in as an argument.
+
+Pricing comes first and is done once for everything held (`Prepared`); then any accounts of the book can be margined,
+all at once, in blocks, or one alone, with the same bits.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crossmargin._version import __version__
 from crossmargin.basics.errors import CrossmarginError
 from crossmargin.basics.times import format_utc
-from crossmargin.collateral.valuation import CollateralValue, collateral_value, schedule, spot_trades
+from crossmargin.collateral.valuation import CollateralValue, collateral_value, schedule, spot_rows
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
-from crossmargin.methodologies.protocol import Methodology
+from crossmargin.methodologies.protocol import Methodology, Priced
 from crossmargin.methodologies.requirements import Requirements
 from crossmargin.portfolio.book import Book
 from crossmargin.standing.standing import Standing, Thresholds, standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evaluation:
-    """A book under a methodology: what is required, what is there, and what everything rests on.
+class Prepared:
+    """A book whose instruments are priced: any of its accounts can be margined.
 
     Parameters
     ----------
     book : Book
         As given.
     margined : Book
-        The same with coin balances as spot positions: what the methodology saw.
-    collateral, standing : CollateralValue, Standing or None
-        `None` when the book has no balances.
+        The same with coin balances as spot positions: what the methodology sees.
+    priced : Priced
+        One contract of each instrument, as the methodology needs it.
     thresholds : Thresholds
         Equity over requirement at which states begin.
     """
@@ -38,16 +42,18 @@ class Evaluation:
     market: Market
     methodology: Methodology
     policy: MissingPolicy
-    requirements: Requirements
-    collateral: CollateralValue | None
-    standing: Standing | None
     thresholds: Thresholds
+    priced: Priced
 
-    @property
-    def fills(self) -> tuple[Fill, ...]:
-        """Every stand-in for a missing quote, once."""
-        of_collateral = self.collateral.fills if self.collateral else ()
-        return tuple(dict.fromkeys((*self.requirements.fills, *of_collateral)))
+    def block(self, first: int, last: int) -> Prepared:
+        """Of the margin accounts `first` to `last`, half open; the prices are shared."""
+        book = self.book.block(first, last)
+        margined = book if self.margined is self.book else self.margined.block(first, last)
+        return replace(self, book=book, margined=margined)
+
+    def account(self, margin_account: int) -> Prepared:
+        """Of one margin account."""
+        return self.block(margin_account, margin_account + 1)
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -72,6 +78,132 @@ class Evaluation:
             "liquidation_below": repr(self.thresholds.liquidation),
         }
 
+    def evaluation(self) -> Evaluation:
+        """Margin every account, value its collateral, and stand one against the other.
+
+        Raises
+        ------
+        InputError, UnsupportedError
+            Listing everything that cannot be valued.
+        """
+        requirements = self.methodology.requirements(self.margined, self.priced)
+        if self.book.balances is None:
+            return Evaluation(prepared=self, requirements=requirements, collateral=None, standing=None)
+        try:
+            collateral = collateral_value(self.book, self.market, self.policy)
+        except CrossmarginError as error:
+            raise type(error)(map(self.book.located, error.problems)) from None
+        stands = standing(
+            collateral.value,
+            requirements.net_option_value,
+            requirements.requirement_initial,
+            requirements.requirement_maintenance,
+            self.thresholds,
+        )
+        return Evaluation(prepared=self, requirements=requirements, collateral=collateral, standing=stands)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """A book under a methodology: what is required, what is there, and what everything rests on.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        What was asked, of whom, at which prices.
+    collateral, standing : CollateralValue, Standing or None
+        `None` when the book has no balances.
+    """
+
+    prepared: Prepared
+    requirements: Requirements
+    collateral: CollateralValue | None
+    standing: Standing | None
+
+    @property
+    def book(self) -> Book:
+        """As given."""
+        return self.prepared.book
+
+    @property
+    def margined(self) -> Book:
+        """What the methodology saw: coin balances are positions in it."""
+        return self.prepared.margined
+
+    @property
+    def market(self) -> Market:
+        """Prices."""
+        return self.prepared.market
+
+    @property
+    def methodology(self) -> Methodology:
+        """Method and parameters."""
+        return self.prepared.methodology
+
+    @property
+    def policy(self) -> MissingPolicy:
+        """What stood in for missing quotes."""
+        return self.prepared.policy
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Where states begin."""
+        return self.prepared.thresholds
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """Every stand-in for a missing quote, once."""
+        of_collateral = self.collateral.fills if self.collateral else ()
+        return tuple(dict.fromkeys((*self.requirements.fills, *of_collateral)))
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """See `Prepared.provenance`."""
+        return self.prepared.provenance
+
+
+def with_coins(book: Book, market: Market) -> Book:
+    """`book` with the balances that take part in the scenarios as positions too: what a methodology sees.
+
+    Raises
+    ------
+    MissingQuoteError
+        As `spot_rows`.
+    """
+    instruments, rows = spot_rows(book, market)
+    return book.with_positions(instruments=instruments, rows=rows) if len(rows.account) else book
+
+
+def prepare(
+    book: Book,
+    market: Market,
+    methodology: Methodology,
+    policy: MissingPolicy | None = None,
+    thresholds: Thresholds | None = None,
+) -> Prepared:
+    """Price everything that `book` holds.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        Listing everything that cannot be margined.
+    """
+    policy = policy or MissingPolicy()
+    try:
+        margined = with_coins(book, market)
+        priced = methodology.price(margined.instruments, market, policy)
+    except CrossmarginError as error:
+        raise type(error)(map(book.located, error.problems)) from None
+    return Prepared(
+        book=book,
+        margined=margined,
+        market=market,
+        methodology=methodology,
+        policy=policy,
+        thresholds=thresholds or Thresholds(),
+        priced=priced,
+    )
+
 
 def evaluate(
     book: Book,
@@ -87,31 +219,4 @@ def evaluate(
     InputError, UnsupportedError
         Listing everything that cannot be margined or valued.
     """
-    policy, levels = policy or MissingPolicy(), thresholds or Thresholds()
-    try:
-        trades = spot_trades(book, market)
-        margined = book.with_trades(trades) if trades else book
-        requirements = methodology.requirements(margined, methodology.price(margined.instruments, market, policy))
-        collateral = None if book.balances is None else collateral_value(book, market, policy)
-    except CrossmarginError as error:
-        raise type(error)(map(book.located, error.problems)) from None
-    stands = None
-    if collateral is not None:
-        stands = standing(
-            collateral.value,
-            requirements.net_option_value,
-            requirements.requirement_initial,
-            requirements.requirement_maintenance,
-            levels,
-        )
-    return Evaluation(
-        book=book,
-        margined=margined,
-        market=market,
-        methodology=methodology,
-        policy=policy,
-        requirements=requirements,
-        collateral=collateral,
-        standing=stands,
-        thresholds=levels,
-    )
+    return prepare(book, market, methodology, policy, thresholds).evaluation()

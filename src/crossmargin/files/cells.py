@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 from crossmargin.basics.errors import Problem
@@ -32,6 +33,11 @@ def name_fault(name: str) -> tuple[str, str] | None:
     if not name.isprintable():
         return f"{name!r} has characters that cannot be shown", "Remove them."
     return None
+
+
+def names_fit(names: Sequence[str]) -> bool:
+    """Whether `name_fault` finds nothing in any of these names, which may be a million."""
+    return max(map(len, names), default=0) <= LONGEST_NAME and "".join(names).isprintable()
 
 
 class Cells:

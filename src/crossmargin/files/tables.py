@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,22 +227,83 @@ def parse_csv(text: str, file: str) -> TextTable:
     return TextTable(file=file, columns=columns, lines=lines, header_row=header_row, problems=tuple(problems))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """A frame, or a Parquet file that is read as several.
+
+    Parameters
+    ----------
+    schema : mapping of str to DataType
+        Columns as they are called in the file.
+    height : int
+        Rows altogether.
+    parts : callable
+        Given the columns that are wanted, the frames with these columns, one after the other.
+    """
+
+    schema: Mapping[str, pl.DataType]
+    height: int
+    parts: Callable[[Sequence[str]], Iterator[pl.DataFrame]]
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame, batch_rows: int | None = None) -> Frames:
+        """A frame that is there already, whole or as slices of `batch_rows`."""
+
+        def parts(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+            return frame.select(columns).iter_slices(batch_rows or frame.height)
+
+        return cls(schema=frame.schema, height=frame.height, parts=parts)
+
+    def batches(self, columns: Mapping[str, str]) -> Iterator[pl.DataFrame]:
+        """The frames with these columns, by the name that they get, under that name."""
+        for frame in self.parts(list(columns.values())):
+            yield frame.rename({written: name for name, written in columns.items()})
+
+
+def parquet_frames(path: Path, batch_rows: int, large: int) -> Frames:
+    """A Parquet file as one frame; as frames of `batch_rows` where it has `large` rows or more."""
+    import polars as pl
+
+    with _parquet_problems(path):
+        lazy = pl.scan_parquet(path, glob=False)
+        height = int(lazy.select(pl.len()).collect().item())
+    if height < large:
+        return Frames.of(read_frame(path))
+
+    def parts(columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        for start in range(0, height, batch_rows):
+            with _parquet_problems(path):
+                part = lazy.select(columns).slice(start, batch_rows).collect()
+            yield part
+
+    return Frames(schema=lazy.collect_schema(), height=height, parts=parts)
+
+
 def read_frame(path: Path) -> pl.DataFrame:
     """A Parquet file as a polars frame."""
     import polars as pl
 
-    try:
+    with _parquet_problems(path):
         return pl.read_parquet(path, glob=False)
+
+
+@contextmanager
+def _parquet_problems(path: Path) -> Iterator[None]:
+    """Whatever keeps a Parquet file from being read is a `FileFormatError`."""
+    import polars as pl
+
+    try:
+        yield
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = (str(error).splitlines() or ["damaged"])[0]
         raise FileFormatError(_problem(path, f"is no Parquet that can be read ({reason})", "Write it again.")) from None
 
 
-def checked_frame(frame: pl.DataFrame, file: str) -> pl.DataFrame:
-    """A frame with rows and unique headers without outer blanks, no column of lists, objects or bytes."""
+def checked_columns(schema: Mapping[str, pl.DataType], file: str, height: int) -> dict[str, str]:
+    """Names of columns without outer blanks, and as they are written; errors as `checked_frame`."""
     import polars as pl
 
-    header = checked_header([name.strip() for name in frame.columns], file, None)
+    header = checked_header([name.strip() for name in schema], file, None)
     raise_problems(
         [
             Problem(
@@ -252,13 +313,19 @@ def checked_frame(frame: pl.DataFrame, file: str) -> pl.DataFrame:
                 column=name,
                 kind=FileFormatError,
             )
-            for name, dtype in zip(header, frame.dtypes, strict=True)
+            for name, dtype in zip(header, schema.values(), strict=True)
             if dtype.is_nested() or dtype in (pl.Binary, pl.Object)
         ]
     )
-    if not frame.height:
+    if not height:
         raise FileFormatError(_problem(file, "has no rows", "It needs at least one row."))
-    return frame.rename(dict(zip(frame.columns, header, strict=True)))
+    return dict(zip(header, schema, strict=True))
+
+
+def checked_frame(frame: pl.DataFrame, file: str) -> pl.DataFrame:
+    """A frame with rows and unique headers without outer blanks, no column of lists, objects or bytes."""
+    names = checked_columns(frame.schema, file, frame.height)
+    return frame.rename({written: name for name, written in names.items()})
 
 
 def frame_as_text(frame: pl.DataFrame, file: str) -> TextTable:

@@ -294,6 +294,28 @@ class Market:
             excluded=(),
         )
 
+    def moved_underlyings(self, newer: Market) -> frozenset[str] | None:
+        """Underlyings whose quotes or index differ in `newer`; `None` if what differs is more than that.
+
+        The time, a currency's price, a listing or a rule of reading touches everything.
+        """
+        same = (
+            self.as_of == newer.as_of
+            and self.vol_source is newer.vol_source
+            and dict(self.prices) == dict(newer.prices)
+            and self.instruments.instruments == newer.instruments.instruments
+        )
+        if not same:
+            return None
+        differs = np.zeros(len(self.instruments), dtype=np.bool_)
+        for name in ("bid", "ask", "mark", "vol", "forward", "discount", "vol_normal"):
+            old, new = getattr(self, name), getattr(newer, name)
+            differs |= (old != new) & ~(np.isnan(old) & np.isnan(new))
+        moved = {self.instruments.underlyings[k] for k in np.unique(self.instruments.underlying[differs]).tolist()}
+        both = {**self.index, **newer.index}
+        moved |= {name for name in both if self.index.get(name) != newer.index.get(name)}
+        return frozenset(moved)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of everything that can move a number, as `sha256:...`."""

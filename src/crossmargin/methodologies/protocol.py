@@ -10,7 +10,7 @@ from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.methodologies.requirements import Charges, Requirements
+from crossmargin.methodologies.requirements import AccountRequirements, Requirements
 from crossmargin.portfolio.book import Book
 
 Priced: TypeAlias = Any
@@ -121,13 +121,19 @@ class Methodology(Protocol):
     def repriced(self, priced: Priced, part: Priced) -> Priced:
         """`priced` with the rows that `part`, priced in a newer market, has; the rest stays."""
 
+    def changed_underlyings(self, older: Any) -> frozenset[str] | None:
+        """Underlyings whose parameters differ from those of `older`, a methodology of the same name.
+
+        `None` if what differs concerns everything.
+        """
+
     def arrange(self, book: Book, priced: Priced) -> Arranged:
-        """Positions as the method's risk units: depends on the book and on terms, and on no price.
+        """Positions as the method's risk units: depends on the book and on terms, and on no price or parameter.
 
         `priced` holds at least what the book does.
         """
 
-    def charges(self, arranged: Arranged, priced: Priced) -> Charges:
+    def account_requirements(self, arranged: Arranged, priced: Priced) -> AccountRequirements:
         """What every margin account is asked for: the method's recipe, and nothing that only explains it."""
 
     def requirements(self, book: Book, priced: Priced) -> Requirements:

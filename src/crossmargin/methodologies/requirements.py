@@ -17,7 +17,7 @@ from crossmargin.market.stand_ins import Fill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Charges:
+class AccountRequirements:
     """What every margin account is asked for, and nothing else: what a tick recomputes.
 
     Parameters
@@ -44,7 +44,7 @@ class Units:
     name_all, scenario_all : callable
         Make `names` and `scenario_worst`: a million strings are made when somebody reads them.
     components : mapping of str to ndarray of shape (n_units,)
-        Charges by name, in the order of the calculation, requirement currency.
+        AccountRequirements by name, in the order of the calculation, requirement currency.
     requirement_initial, requirement_isolated : ndarray of shape (n_units,)
         Of the unit, and the sum over its positions each margined alone.
     net_option_value : ndarray of shape (n_units,)

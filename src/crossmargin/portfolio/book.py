@@ -9,16 +9,21 @@ saves and says what each member contributes; the second is what is margined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from itertools import chain, compress
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, read_only
 from crossmargin.basics.errors import PortfolioError, Problem, UnknownAccountError, raise_problems
 from crossmargin.basics.quantities import QUANTITY_LIMIT, STEPS_PER_UNIT
+from crossmargin.portfolio.netting import Codes, net, occurring
+
+_Array = TypeVar("_Array", IntArray, BoolArray)
 
 
 class AccountType(StrEnum):
@@ -45,6 +50,11 @@ class Attributes:
     account_type: AccountType = AccountType.NET
 
 
+_UNSTATED = Attributes()
+_MOST_PIECES = 10_000
+"""Pieces up to which copying them one by one is faster than masks over all rows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Positions:
     """Holdings as compressed sparse rows: owner by owner, inside an owner by instrument name.
@@ -68,6 +78,22 @@ class Positions:
         """Owner of each position, shape `(n_positions,)`."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
+    def block(self, first: int, last: int) -> Positions:
+        """Those of the owners `first` to `last`, half open: views of these arrays."""
+        start, stop = int(self.offsets[first]), int(self.offsets[last])
+        return Positions(
+            offsets=read_only(self.offsets[first : last + 1] - start),
+            instrument=self.instrument[start:stop],
+            steps=self.steps[start:stop],
+        )
+
+    def take(self, owners: IntArray) -> Positions:
+        """Those of `owners`, which are numbered anew in the order given."""
+        offsets, rows = _gathered(self.offsets[owners], self.offsets[owners + 1])
+        return Positions(
+            offsets=read_only(offsets), instrument=read_only(self.instrument[rows]), steps=read_only(self.steps[rows])
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Balances:
@@ -80,6 +106,27 @@ class Balances:
     account: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     asset: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     steps: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def block(self, first: int, last: int) -> Balances:
+        """Those of the accounts `first` to `last`, half open."""
+        start, stop = np.searchsorted(self.account, (first, last)).tolist()
+        return Balances(
+            assets=self.assets,
+            account=read_only(self.account[start:stop] - first),
+            asset=self.asset[start:stop],
+            steps=self.steps[start:stop],
+        )
+
+    def take(self, accounts: IntArray) -> Balances:
+        """Those of `accounts`, which are numbered anew in the order given."""
+        starts, stops = (np.searchsorted(self.account, accounts, side) for side in ("left", "right"))
+        _, rows = _gathered(starts, stops)
+        return Balances(
+            assets=self.assets,
+            account=read_only(np.repeat(np.arange(len(accounts)), stops - starts)),
+            asset=read_only(self.asset[rows]),
+            steps=read_only(self.steps[rows]),
+        )
 
 
 class Origin(NamedTuple):
@@ -121,6 +168,8 @@ class Book:
     positions: Positions
     balances: Balances | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    # What is worked out once, on demand; no part of what the book is.
+    _known: dict[str, tuple[IntArray, IntArray] | None] = field(default_factory=dict, init=False, repr=False)
 
     def located(self, problem: Problem) -> Problem:
         """`problem` with file and row of the instrument that it is about, where they are known."""
@@ -131,7 +180,15 @@ class Book:
 
     def members(self, margin_account: int) -> tuple[str, ...]:
         """Names of the members of a margin account, in order."""
-        return tuple(self.accounts[k] for k in np.flatnonzero(self.margin_account_of == margin_account))
+        return tuple(self.accounts[k] for k in self.member_indices(margin_account, margin_account + 1).tolist())
+
+    def member_indices(self, first: int, last: int) -> IntArray:
+        """Members of the margin accounts `first` to `last`, half open, in their own order."""
+        known = self._by_margin_account()
+        if known is None:
+            return np.arange(first, last)
+        order, offsets = known
+        return np.sort(order[offsets[first] : offsets[last]])
 
     def margin_account_index(self, name: str) -> int:
         """Index of the margin account called `name`, or that the member `name` belongs to.
@@ -141,10 +198,10 @@ class Book:
         UnknownAccountError
             If nobody is called so.
         """
-        if name in self.margin_accounts:
-            return self.margin_accounts.index(name)
-        if name in self.accounts:
-            return int(self.margin_account_of[self.accounts.index(name)])
+        if (index := found_name(self.margin_accounts, name)) is not None:
+            return index
+        if (index := found_name(self.accounts, name)) is not None:
+            return int(self.margin_account_of[index])
         known = ", ".join(self.margin_accounts[:5]) + (", ..." if len(self.margin_accounts) > 5 else "")
         raise UnknownAccountError(
             Problem(
@@ -154,65 +211,266 @@ class Book:
             )
         )
 
+    def block(self, first: int, last: int) -> Book:
+        """The margin accounts `first` to `last`, half open, as a book.
+
+        Members, positions and balances are those of these margin accounts alone, in the same order. Instruments are
+        those of the whole book, so that one table of unit P&L serves all of its blocks. Nothing is netted again, and
+        without netting sets the arrays are views.
+        """
+        members = self.member_indices(first, last)
+        if self._by_margin_account() is None:
+            own, own_balances = slice(first, last), self.balances and self.balances.block(first, last)
+            accounts, attributes = self.accounts[own], self.attributes[own]
+            member_positions = self.member_positions.block(first, last)
+        else:
+            own_balances = self.balances and self.balances.take(members)
+            accounts = tuple(self.accounts[k] for k in members.tolist())
+            attributes = tuple(self.attributes[k] for k in members.tolist())
+            member_positions = self.member_positions.take(members)
+        shared = self.positions is self.member_positions
+        return replace(
+            self,
+            accounts=accounts,
+            margin_accounts=accounts if self._one_name else self.margin_accounts[first:last],
+            attributes=attributes,
+            margin_account_of=read_only(self.margin_account_of[members] - first),
+            gross=self.gross[first:last],
+            member_positions=member_positions,
+            positions=member_positions if shared else self.positions.block(first, last),
+            balances=own_balances,
+        )
+
     def select(self, margin_account: int) -> Book:
-        """The book of one margin account alone, members and balances included."""
-        keep = np.flatnonzero(self.margin_account_of == margin_account)
-        rows = PositionRows.of(self)
-        kept = np.isin(rows.account, keep)
-        balances = self.balances
-        return build_book(
-            accounts=self.accounts,
-            instruments=self.instruments,
-            rows=PositionRows(account=rows.account[kept], instrument=rows.instrument[kept], steps=rows.steps[kept]),
-            attributes={self.accounts[k]: self.attributes[k] for k in keep},
-            balances=balances and _filtered(balances, np.isin(balances.account, keep)),
-            only={self.accounts[k] for k in keep},
-            origins=self.origins,
+        """The book of one margin account alone, members and balances included, and the instruments that it holds.
+
+        Takes as long as the account is large, however large the book is.
+        """
+        alone = self.block(margin_account, margin_account + 1)
+        held = np.unique(alone.member_positions.instrument)
+        if len(held) == len(self.instruments):
+            return alone
+        names = tuple(self.instruments[k] for k in held.tolist())
+        return alone._renumbered(names, lambda instrument: np.searchsorted(held, instrument))
+
+    def without(self, margin_accounts: Iterable[int] | IntArray) -> Book:
+        """The book without some margin accounts, their members and balances, and without what only they held.
+
+        Parameters
+        ----------
+        margin_accounts
+            Indices, in any order; none is the same book without the instruments that nobody holds.
+        """
+        kept = np.ones(len(self.margin_accounts), dtype=np.bool_)
+        kept[np.fromiter(margin_accounts, dtype=np.int64)] = False
+        owners, members = np.flatnonzero(kept), np.flatnonzero(kept[self.margin_account_of])
+        member_positions = self.member_positions.take(members)
+        chosen = kept[self.margin_account_of].tolist()
+        accounts = tuple(compress(self.accounts, chosen))
+        rest = replace(
+            self,
+            accounts=accounts,
+            margin_accounts=accounts if self._one_name else tuple(compress(self.margin_accounts, kept.tolist())),
+            attributes=tuple(compress(self.attributes, chosen)),
+            margin_account_of=read_only((np.cumsum(kept) - 1)[self.margin_account_of[members]]),
+            gross=read_only(self.gross[owners]),
+            member_positions=member_positions,
+            positions=member_positions if self.positions is self.member_positions else self.positions.take(owners),
+            balances=self.balances and self.balances.take(members),
+        )
+        return rest.held_only()
+
+    @property
+    def _one_name(self) -> bool:
+        """Whether every member is its own margin account and is called so."""
+        return self.accounts is self.margin_accounts
+
+    def _by_margin_account(self) -> tuple[IntArray, IntArray] | None:
+        """Members by margin account, and where those of each begin; `None` if member `k` is margin account `k`."""
+        if "by_margin_account" not in self._known:
+            of, n_owners = self.margin_account_of, len(self.margin_accounts)
+            alone = len(of) == n_owners and bool(np.all(of == np.arange(n_owners)))
+            self._known["by_margin_account"] = (
+                None
+                if alone
+                else (np.argsort(of, kind="stable"), offsets_from_counts(np.bincount(of, minlength=n_owners)))
+            )
+        return self._known["by_margin_account"]
+
+    def held_only(self) -> Book:
+        """The same without the instruments that came to nothing: those that nobody holds need no price."""
+        is_held = occurring(self.member_positions.instrument, len(self.instruments))
+        if is_held.all():
+            return self
+        number = np.cumsum(is_held) - 1
+        names = tuple(compress(self.instruments, is_held.tolist()))
+        return self._renumbered(names, lambda instrument: number[instrument])
+
+    def _renumbered(self, instruments: tuple[str, ...], renumber: Callable[[IntArray], IntArray]) -> Book:
+        """The same positions under `instruments`, `renumber` giving the new index of each."""
+
+        def renumbered(positions: Positions) -> Positions:
+            return replace(positions, instrument=read_only(renumber(positions.instrument)))
+
+        member_positions = renumbered(self.member_positions)
+        shared = self.positions is self.member_positions
+        return replace(
+            self,
+            instruments=instruments,
+            member_positions=member_positions,
+            positions=member_positions if shared else renumbered(self.positions),
         )
 
     def with_trades(self, trades: Iterable[tuple[str, str, int]]) -> Book:
-        """The book after further `(member, instrument, steps)`; everything else stays as it is."""
+        """The book after further `(member, instrument, steps)`; everything else stays as it is.
+
+        Members and instruments may be new. Instruments that are no longer held stay listed; see `held_only`.
+
+        Raises
+        ------
+        PortfolioError
+            If a new member is called like a netting set, or a sum is too large.
+        """
         trades = list(trades)
-        accounts = tuple(sorted({*self.accounts, *(account for account, _, _ in trades)}))
-        instruments = tuple(sorted({*self.instruments, *(instrument for _, instrument, _ in trades)}))
-        rows = PositionRows.of(self)
-        account_now = _index(accounts, self.accounts)
-        instrument_now = _index(instruments, self.instruments)
-        balances = self.balances and Balances(
-            assets=self.balances.assets,
-            account=account_now[self.balances.account],
-            asset=self.balances.asset,
-            steps=self.balances.steps,
-        )
-        return build_book(
-            accounts=accounts,
+        names = sorted({account for account, _, _ in trades})
+        instruments = sorted({instrument for _, instrument, _ in trades})
+        book = self.with_members([name for name in names if found_name(self.accounts, name) is None])
+        number = {name: found_name(book.accounts, name) for name in names}
+        return book.with_positions(
             instruments=instruments,
             rows=PositionRows(
-                account=np.concatenate((account_now[rows.account], _index(accounts, [t[0] for t in trades]))),
-                instrument=np.concatenate(
-                    (instrument_now[rows.instrument], _index(instruments, [t[1] for t in trades]))
-                ),
-                steps=np.concatenate((rows.steps, np.array([t[2] for t in trades], dtype=np.int64))),
+                account=np.array([number[account] for account, _, _ in trades], dtype=np.int64),
+                instrument=_index(instruments, [instrument for _, instrument, _ in trades]),
+                steps=np.array([steps for _, _, steps in trades], dtype=np.int64),
             ),
-            attributes=dict(zip(self.accounts, self.attributes, strict=True)),
-            balances=balances,
-            origins=self.origins,
         )
+
+    def with_deposits(self, deposits: Iterable[tuple[str, str, int]]) -> Book:
+        """The book after further `(member, asset, steps)` of cash or coin; everything else stays as it is.
+
+        Members and assets may be new.
+
+        Raises
+        ------
+        PortfolioError
+            If a new member is called like a netting set, or a sum is too large.
+        """
+        deposits = list(deposits)
+        names = sorted({account for account, _, _ in deposits})
+        book = self.with_members([name for name in names if found_name(self.accounts, name) is None])
+        old = book.balances or Balances()
+        assets = tuple(sorted({*old.assets, *(asset for _, asset, _ in deposits)}))
+        account = np.array([found_name(book.accounts, name) for name, _, _ in deposits], dtype=np.int64)
+        balances = Balances(
+            assets=assets,
+            account=np.concatenate((old.account, account)),
+            asset=np.concatenate((_index(assets, old.assets)[old.asset], _index(assets, [d[1] for d in deposits]))),
+            steps=np.concatenate((old.steps, np.array([steps for _, _, steps in deposits], dtype=np.int64))),
+        )
+        return replace(book, balances=_net_balances(balances, book.accounts))
+
+    def with_members(self, names: Sequence[str]) -> Book:
+        """The book with further members that hold nothing, each its own margin account.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Sorted, none of them a member.
+
+        Raises
+        ------
+        PortfolioError
+            If one is called like a netting set.
+        """
+        if not names:
+            return self
+        raise_problems([_both(name) for name in names if found_name(self.margin_accounts, name) is not None])
+        accounts, members_now, members_new = merged_names(self.accounts, names)
+        owners_now, owners_new, margin_accounts = members_now, members_new, accounts
+        if not self._one_name:
+            margin_accounts, owners_now, owners_new = merged_names(self.margin_accounts, names)
+
+        def among(old: _Array, at: IntArray) -> _Array:
+            """`old` at its new places; 0 for who is new."""
+            new = np.zeros(len(old) + len(names), dtype=old.dtype)
+            new[at] = old
+            return read_only(new)
+
+        def with_owners(positions: Positions, at: IntArray) -> Positions:
+            counts = among(np.diff(positions.offsets), at)
+            return replace(positions, offsets=read_only(offsets_from_counts(counts)))
+
+        margin_account_of = among(owners_now[self.margin_account_of], members_now).copy()
+        margin_account_of[members_new] = owners_new
+        attributes = [_UNSTATED] * len(accounts)
+        for k, stated in zip(members_now.tolist(), self.attributes, strict=True):
+            attributes[k] = stated
+        shared = self.positions is self.member_positions
+        member_positions = with_owners(self.member_positions, members_now)
+        return replace(
+            self,
+            accounts=accounts,
+            margin_accounts=margin_accounts,
+            attributes=tuple(attributes),
+            margin_account_of=read_only(margin_account_of),
+            gross=among(self.gross, owners_now),
+            member_positions=member_positions,
+            positions=member_positions if shared else with_owners(self.positions, owners_now),
+            balances=self.balances and replace(self.balances, account=read_only(members_now[self.balances.account])),
+        )
+
+    def with_positions(self, *, instruments: Sequence[str], rows: PositionRows) -> Book:
+        """The book after further rows; everything else stays as it is.
+
+        Only the members and margin accounts that the rows name are netted again: the others are copied.
+
+        Parameters
+        ----------
+        instruments : sequence of str
+            Sorted unique names that `rows.instrument` indexes; new ones join those of the book.
+        rows : PositionRows
+            `account` indexes the members of this book. Any order, duplicates allowed.
+
+        Raises
+        ------
+        PortfolioError
+            If a sum is too large.
+        """
+        new = [name for name in instruments if found_name(self.instruments, name) is None]
+        book = self
+        if new:
+            names, instruments_now, _ = merged_names(self.instruments, new)
+            book = self._renumbered(names, lambda instrument: instruments_now[instrument])
+        place = np.array([found_name(book.instruments, name) for name in instruments], dtype=np.int64)
+        instrument, members = place[rows.instrument], book.member_positions
+        owner = book.margin_account_of
+        member_positions = _with_rows(
+            members, rows.account, instrument, rows.steps, book.gross[owner], book.accounts, book.instruments
+        )
+        positions = member_positions
+        if book.positions is not members:
+            positions = _with_rows(
+                book.positions,
+                owner[rows.account],
+                instrument,
+                rows.steps,
+                book.gross,
+                book.margin_accounts,
+                book.instruments,
+            )
+        return replace(book, member_positions=member_positions, positions=positions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PositionRows:
-    """Positions as they come: one row each, any order, duplicates allowed; indices into sorted names."""
+    """Positions as they come: one row each, any order, duplicates allowed; indices into sorted names.
 
-    account: IntArray
-    instrument: IntArray
+    Indices may have 32 bits, which is what many millions of rows are read into.
+    """
+
+    account: Codes
+    instrument: Codes
     steps: IntArray
-
-    @classmethod
-    def of(cls, book: Book) -> PositionRows:
-        """The rows of a book's members."""
-        held = book.member_positions
-        return cls(account=held.owner(), instrument=held.instrument, steps=held.steps)
 
 
 def build_book(
@@ -222,7 +480,6 @@ def build_book(
     rows: PositionRows,
     attributes: Mapping[str, Attributes],
     balances: Balances | None = None,
-    only: set[str] | None = None,
     origins: Mapping[str, Origin] | None = None,
 ) -> Book:
     """Net, order and check: rows in any order become the one canonical book.
@@ -237,8 +494,6 @@ def build_book(
         Of the accounts that state any.
     balances : Balances, optional
         Rows of one account and asset add up exactly.
-    only : set of str, optional
-        Accounts to keep, when `accounts` names more.
     origins : mapping of str to Origin, optional
         Where each instrument stands first.
 
@@ -248,34 +503,33 @@ def build_book(
         If a netting set has two segregation ids or a gross member, a netting set is called like an account that is
         not in it, or a sum is too large.
     """
-    kept = [name for name in accounts if only is None or name in only]
-    unstated = Attributes()
-    stated = tuple(attributes.get(name, unstated) for name in kept)
-    _check_sets(kept, stated)
-    compact = np.full(len(accounts), -1, dtype=np.int64)
-    compact[_index(accounts, kept)] = np.arange(len(kept))
-    account = compact[rows.account]
+    kept = tuple(accounts)
+    stated: tuple[Attributes, ...] = (_UNSTATED,) * len(kept)
+    margin_accounts, margin_account_of = kept, np.arange(len(kept))
+    gross = member_gross = np.zeros(len(kept), dtype=np.bool_)
+    if attributes:
+        stated = tuple(attributes.get(name, _UNSTATED) for name in kept)
+        _check_sets(kept, stated)
+        margin_accounts, margin_account_of = _margin_accounts(kept, stated)
+        member_gross = np.array([s.account_type is AccountType.GROSS for s in stated], dtype=np.bool_)
+        gross = np.zeros(len(margin_accounts), dtype=np.bool_)
+        gross[margin_account_of] = member_gross
 
-    margin_name = [stated_of.netting_set or name for name, stated_of in zip(kept, stated, strict=True)]
-    margin_accounts = tuple(sorted(set(margin_name)))
-    margin_account_of = _index(margin_accounts, margin_name)
-    member_gross = np.array([s.account_type is AccountType.GROSS for s in stated], dtype=np.bool_)
-    gross = np.zeros(len(margin_accounts), dtype=np.bool_)
-    gross[margin_account_of] = member_gross
+    instrument: Codes = rows.instrument
+    names_held = tuple(instruments)
+    held = occurring(instrument, len(instruments))
+    if not held.all():
+        names_held = tuple(compress(instruments, held.tolist()))
+        number = np.cumsum(held, dtype=np.int32) - 1
+        instrument = number[instrument]
 
-    held = np.zeros(len(instruments), dtype=np.bool_)
-    held[rows.instrument] = True
-    instrument_now = np.cumsum(held) - 1
-    names_held = tuple(name for name, is_held in zip(instruments, held.tolist(), strict=True) if is_held)
-    instrument = instrument_now[rows.instrument]
-
-    members = _net(account, instrument, rows.steps, member_gross, kept, names_held)
+    members = _net(rows.account, instrument, rows.steps, member_gross, kept, names_held)
     positions = members
-    if margin_accounts != tuple(kept):  # some netting set
+    if margin_accounts is not kept:  # some netting set
         owner = margin_account_of[members.owner()]
         positions = _net(owner, members.instrument, members.steps, gross, margin_accounts, names_held)
     return Book(
-        accounts=tuple(kept),
+        accounts=kept,
         margin_accounts=margin_accounts,
         instruments=names_held,
         attributes=stated,
@@ -283,19 +537,61 @@ def build_book(
         gross=read_only(gross),
         member_positions=members,
         positions=positions,
-        balances=None if balances is None else _net_balances(balances, compact, kept),
+        balances=None if balances is None else _net_balances(balances, kept),
         origins=origins or {},
     )
 
 
+def merged_names(names: tuple[str, ...], more: Sequence[str]) -> tuple[tuple[str, ...], IntArray, IntArray]:
+    """Two sorted sequences without a common name as one, and the new index of each name of either."""
+    place = np.array([bisect_left(names, name) for name in more], dtype=np.int64)
+    among = np.arange(len(names))
+    # One sort of two runs: a merge, in time linear in their length.
+    return (
+        tuple(sorted([*names, *more])),
+        among + np.searchsorted(place, among, side="right"),
+        place + np.arange(len(more)),
+    )
+
+
+def _margin_accounts(accounts: tuple[str, ...], attributes: Sequence[Attributes]) -> tuple[tuple[str, ...], IntArray]:
+    """Names of the margin accounts, in order, and that of each member."""
+    set_of = [stated.netting_set for stated in attributes]
+    sets = sorted({name for name in set_of if name is not None})
+    if not sets:
+        return accounts, np.arange(len(accounts))
+    alone = tuple(name for name, own in zip(accounts, set_of, strict=True) if own is None)
+    margin_accounts, alone_now, sets_now = merged_names(alone, sets)
+    number = dict(zip(sets, sets_now.tolist(), strict=True))
+    margin_account_of = np.array([-1 if name is None else number[name] for name in set_of], dtype=np.int64)
+    margin_account_of[margin_account_of < 0] = alone_now
+    if margin_accounts == accounts and np.array_equal(margin_account_of, np.arange(len(accounts))):
+        return accounts, margin_account_of  # each set is one account called like it, so it is none
+    return margin_accounts, margin_account_of
+
+
 def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> None:
     problems = []
-    members: dict[str, list[int]] = {}
-    for k, stated in enumerate(attributes):
+    id_of: dict[str, str] = {}
+    doubtful = set()
+    for stated in attributes:
         if stated.netting_set is not None:
-            members.setdefault(stated.netting_set, []).append(k)
-    alone = {name for name, stated in zip(accounts, attributes, strict=True) if stated.netting_set is None}
-    for netting_set, inside in sorted(members.items()):
+            segregation = stated.segregation or "none"
+            if id_of.setdefault(stated.netting_set, segregation) != segregation:
+                doubtful.add(stated.netting_set)
+            if stated.account_type is AccountType.GROSS:
+                doubtful.add(stated.netting_set)
+    for name in id_of:
+        outsider = found_name(accounts, name)
+        if outsider is not None and attributes[outsider].netting_set is None:
+            doubtful.add(name)
+    if not doubtful:
+        return
+    members: dict[str, list[int]] = {name: [] for name in sorted(doubtful)}
+    for k, stated in enumerate(attributes):
+        if stated.netting_set in members:
+            members[stated.netting_set].append(k)
+    for netting_set, inside in members.items():
         ids = sorted({attributes[k].segregation or "none" for k in inside})
         if len(ids) > 1:
             problems.append(
@@ -305,6 +601,7 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
                     needed="What is segregated is never netted: one segregation id for the whole set.",
                     column="segregation",
                     kind=PortfolioError,
+                    account=netting_set,
                 )
             )
         problems += [
@@ -313,99 +610,160 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
                 needed="A gross account nets with nobody: leave its netting_set empty or make it a net account.",
                 column="account_type",
                 kind=PortfolioError,
+                account=accounts[k],
             )
             for k in inside
             if attributes[k].account_type is AccountType.GROSS
         ]
-        if netting_set in alone:
-            problems.append(
-                Problem(
-                    found=f"'{netting_set}' is both a netting set and an account outside of it",
-                    needed="Rename one of them.",
-                    column="netting_set",
-                    kind=PortfolioError,
-                )
-            )
+        outsider = found_name(accounts, netting_set)
+        if outsider is not None and attributes[outsider].netting_set is None:
+            problems.append(_both(netting_set))
     raise_problems(problems)
 
 
+def _both(name: str) -> Problem:
+    return Problem(
+        found=f"'{name}' is both a netting set and an account outside of it",
+        needed="Rename one of them.",
+        column="netting_set",
+        kind=PortfolioError,
+        account=name,
+    )
+
+
 def _net(
-    owner: IntArray,
+    owner: Codes,
+    instrument: Codes,
+    steps: IntArray,
+    gross: BoolArray,
+    owners: Sequence[str],
+    instruments: Sequence[str],
+) -> Positions:
+    """Sum exactly by owner and instrument; refuse sums that are too large, by name."""
+    netted = net(owner, instrument, steps, gross, len(instruments))
+    raise_problems([_too_large(owners[k], instruments[which]) for k, which in netted.too_large])
+    return Positions(
+        offsets=read_only(netted.offsets),
+        instrument=read_only(netted.instrument),
+        steps=read_only(netted.steps),
+    )
+
+
+def _too_large(owner: str, instrument: str) -> Problem:
+    return Problem(
+        found=f"positions of '{owner}' in '{instrument}' add up to more than "
+        f"{QUANTITY_LIMIT // STEPS_PER_UNIT:,} contracts",
+        needed="Check the quantities.",
+        kind=PortfolioError,
+        instrument=instrument,
+        account=owner,
+    )
+
+
+def _with_rows(
+    positions: Positions,
+    owner: Codes,
     instrument: IntArray,
     steps: IntArray,
     gross: BoolArray,
     owners: Sequence[str],
     instruments: Sequence[str],
 ) -> Positions:
-    """Sum exactly by owner and instrument, long and short apart for gross owners; drop what nets to nothing."""
-    n_owners, n_instruments = len(owners), len(instruments)
-    key = owner * n_instruments + instrument
-    sides = 2 if gross.any() else 1
-    if sides == 2:
-        key = key * 2 + (gross[owner] & (steps < 0))
-    if len(key) > 1 and not np.all(key[1:] > key[:-1]):
-        order = np.argsort(key, kind="stable")
-        key, steps = key[order], steps[order]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
-        # An int64 sum wraps silently: the float sum of magnitudes cannot, so it is the guard.
-        too_large = np.flatnonzero(np.add.reduceat(np.abs(steps.astype(np.float64)), first) > QUANTITY_LIMIT)
-        raise_problems(
-            [
-                Problem(
-                    found=f"positions of '{owners[k // n_instruments]}' in '{instruments[k % n_instruments]}' add up "
-                    f"to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,} contracts",
-                    needed="Check the quantities.",
-                    kind=PortfolioError,
-                    instrument=instruments[k % n_instruments],
-                )
-                for k in (key[first[too_large]] // sides).tolist()
-            ]
-        )
-        key, steps = key[first], np.add.reduceat(steps, first)
-    kept = steps != 0
-    key, steps = key[kept], steps[kept]
-    owner, instrument = np.divmod(key // sides, max(n_instruments, 1))
+    """`positions` after further rows: their owners are netted again and put between the others, which are copied."""
+    changed, of_row = np.unique(owner.astype(np.int64, copy=False), return_inverse=True)
+    if not len(changed):
+        return positions
+    before = positions.take(changed)
+    again = _net(
+        np.concatenate((before.owner(), of_row)),
+        np.concatenate((before.instrument, instrument)),
+        np.concatenate((before.steps, steps)),
+        gross[changed],
+        [owners[k] for k in changed.tolist()],
+        instruments,
+    )
+    counts = np.diff(positions.offsets)
+    counts[changed] = np.diff(again.offsets)
+    offsets = offsets_from_counts(counts)
+    # Owners that change one after the other are one piece; so are those between, which stay.
+    first_of_piece = np.flatnonzero(np.diff(changed, prepend=-2) > 1)
+    after_piece = np.append(first_of_piece[1:], len(changed))
+    if len(first_of_piece) <= _MOST_PIECES:
+        starts, stops = positions.offsets[changed[first_of_piece]], positions.offsets[changed[after_piece - 1] + 1]
+        own = zip(again.offsets[first_of_piece].tolist(), again.offsets[after_piece].tolist(), strict=True)
+        between = zip([0, *stops.tolist()], [*starts.tolist(), len(positions.steps)], strict=True)
+        order = [*chain.from_iterable(zip(between, own, strict=False)), (int(stops[-1]), len(positions.steps))]
+
+        def spliced(old: IntArray, new: IntArray) -> IntArray:
+            return np.concatenate([(new if k % 2 else old)[a:b] for k, (a, b) in enumerate(order)])
+
+    else:
+        changes = np.zeros(len(counts), dtype=np.bool_)
+        changes[changed] = True
+        stays = np.repeat(~changes, np.diff(positions.offsets))
+        is_new = np.repeat(changes, counts)
+
+        def spliced(old: IntArray, new: IntArray) -> IntArray:
+            both = np.empty(len(is_new), dtype=np.int64)
+            both[is_new], both[~is_new] = new, old[stays]
+            return both
+
     return Positions(
-        offsets=read_only(offsets_from_counts(np.bincount(owner, minlength=n_owners).astype(np.int64))),
-        instrument=read_only(instrument.astype(np.int64)),
-        steps=read_only(steps),
+        offsets=read_only(offsets),
+        instrument=read_only(spliced(positions.instrument, again.instrument)),
+        steps=read_only(spliced(positions.steps, again.steps)),
     )
 
 
-def _net_balances(balances: Balances, compact: IntArray, accounts: Sequence[str]) -> Balances:
+def _net_balances(balances: Balances, accounts: Sequence[str]) -> Balances:
+    """One row an account and asset, also where it comes to 0: the asset is named, so it needs a price."""
     n_assets = len(balances.assets)
-    key = compact[balances.account] * n_assets + balances.asset
-    totals: dict[int, int] = {}
-    for k, amount in zip(key.tolist(), balances.steps.tolist(), strict=True):
-        totals[k] = totals.get(k, 0) + amount
+    key = balances.account * n_assets + balances.asset
+    order = np.argsort(key, kind="stable")
+    key, steps = key[order], balances.steps[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    if not len(first):
+        return replace(
+            balances, account=read_only(balances.account), asset=read_only(balances.asset), steps=read_only(steps)
+        )
+    totals = np.add.reduceat(steps, first)
+    # An int64 sum wraps silently. Where the magnitudes, summed as floats, come near to that, the exact sum decides.
+    near = np.flatnonzero(np.add.reduceat(np.abs(steps.astype(np.float64)), first) > QUANTITY_LIMIT / 2)
+    last = np.append(first[1:], len(steps))
+    exact = {k: sum(steps[first[k] : last[k]].tolist()) for k in near.tolist()}
+    key = key[first]
     raise_problems(
         [
             Problem(
-                found=f"balances of '{accounts[k // n_assets]}' in {balances.assets[k % n_assets]} add up to more than "
-                f"{QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
+                found=f"balances of '{accounts[key[k] // n_assets]}' in {balances.assets[key[k] % n_assets]} add up to "
+                f"more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
                 needed="Check the amounts.",
                 kind=PortfolioError,
+                account=accounts[key[k] // n_assets],
             )
-            for k, total in sorted(totals.items())
+            for k, total in exact.items()
             if abs(total) > QUANTITY_LIMIT
         ]
     )
-    keys = np.array(sorted(totals), dtype=np.int64)
     return Balances(
         assets=balances.assets,
-        account=read_only(keys // max(n_assets, 1)),
-        asset=read_only(keys % max(n_assets, 1)),
-        steps=read_only(np.array([totals[k] for k in keys.tolist()], dtype=np.int64)),
+        account=read_only(key // n_assets),
+        asset=read_only(key % n_assets),
+        steps=read_only(totals),
     )
 
 
-def _filtered(balances: Balances, kept: BoolArray) -> Balances:
-    return Balances(
-        assets=balances.assets,
-        account=balances.account[kept],
-        asset=balances.asset[kept],
-        steps=balances.steps[kept],
-    )
+def _gathered(starts: IntArray, stops: IntArray) -> tuple[IntArray, IntArray]:
+    """Offsets and row numbers of the ranges `starts` to `stops`, one after the other."""
+    counts = stops - starts
+    offsets = offsets_from_counts(counts)
+    return offsets, np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+
+
+def found_name(sorted_names: Sequence[str], name: str) -> int | None:
+    """Index of a name in sorted names; `None` if it is not there."""
+    index = bisect_left(sorted_names, name)
+    return index if index < len(sorted_names) and sorted_names[index] == name else None
 
 
 def _index(sorted_names: Sequence[str], wanted: Sequence[str]) -> IntArray:

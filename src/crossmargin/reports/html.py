@@ -192,18 +192,15 @@ def _state_sentence(evaluation: Evaluation, chosen: int | None) -> Content:
     if stands is None:
         return "No balances were given, so equity and excess are not known."
     if chosen is not None:
-        state = stands.state[chosen]
+        state = stands.state_of(chosen)
         return join(_badge(state), f" {_excess_words(float(stands.excess[chosen]))}")
     short = int(np.count_nonzero(stands.excess < 0))
     if not short:
         return join(_badge(State.HEALTHY, "covered"), " Every account covers its initial requirement.")
-    worst = State.LIQUIDATION if State.LIQUIDATION in stands.state else State.CALL
+    count = stands.count()
+    worst = State.LIQUIDATION if count[State.LIQUIDATION] else State.CALL
     missing = sum((-numbers.available_cents(v) for v in stands.excess.tolist() if v < 0), Decimal(0))
-    counts = [
-        f"{stands.state.count(state)} in {state.value}"
-        for state in (State.CALL, State.LIQUIDATION)
-        if state in stands.state
-    ]
+    counts = [f"{count[state]:,} in {state.value}" for state in (State.CALL, State.LIQUIDATION) if count[state]]
     which = "is" if short == 1 else "are"
     return join(
         _badge(worst, f"{_count(short, 'account')} {which} short"),
@@ -275,7 +272,7 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
                 numbers.available(float(stands.equity[index])),
                 numbers.available(float(stands.excess[index])),
                 numbers.percent(float(stands.coverage[index])),
-                _badge(stands.state[index]),
+                _badge(stands.state_of(index)),
             ]
         rows.append(row)
     need = numbers.requirement_total(requirements.requirement_initial)
@@ -443,7 +440,7 @@ def _account_facts(evaluation: Evaluation, index: int) -> Markup:
             element(
                 "p",
                 element("span", cells[0], class_="number"),
-                _badge(stands.state[index]) if stands is not None else None,
+                _badge(stands.state_of(index)) if stands is not None else None,
                 class_="with-state",
             ),
         ),

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from crossmargin.basics.arrays import FloatArray, read_only
 
@@ -28,6 +30,10 @@ class State(StrEnum):
     LIQUIDATION = "liquidation"
 
 
+STATES = tuple(State)
+"""Each state at its code: 0 is healthy, 3 is liquidation; a larger code is a worse state."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Equity over requirement at which states begin; `warning` of initial, `liquidation` of maintenance."""
@@ -36,12 +42,12 @@ class Thresholds:
     liquidation: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)  # no slots: `state` is kept once it was asked for
 class Standing:
     """Each margin account; arrays of shape `(n_accounts,)`, US dollars.
 
     `coverage` is infinite where nothing is required (minus infinity if something is owed). `excess` is signed: negative
-    is a deficit.
+    is a deficit. `state_code` indexes `STATES`.
     """
 
     collateral_value: FloatArray
@@ -50,7 +56,20 @@ class Standing:
     excess: FloatArray
     deficit: FloatArray
     coverage: FloatArray
-    state: tuple[State, ...]
+    state_code: npt.NDArray[np.int8]
+
+    @cached_property
+    def state(self) -> tuple[State, ...]:
+        """State of every account; for one of many accounts `state_of` is the cheaper way."""
+        return tuple(map(STATES.__getitem__, self.state_code.tolist()))
+
+    def state_of(self, account: int) -> State:
+        """State of one account."""
+        return STATES[int(self.state_code[account])]
+
+    def count(self) -> dict[State, int]:
+        """How many accounts are in each state, from best to worst; 0 where there is none."""
+        return dict(zip(STATES, np.bincount(self.state_code, minlength=len(STATES)).tolist(), strict=True))
 
     @property
     def anybody_short(self) -> bool:
@@ -72,9 +91,14 @@ def standing(
     excess = equity - requirement_initial
     nothing_required = np.where(equity < 0, -np.inf, np.inf)
     coverage = np.divide(equity, requirement_initial, out=nothing_required, where=requirement_initial > 0)
-    state = np.where(equity < thresholds.warning * requirement_initial, State.WARNING, State.HEALTHY)
-    state = np.where(excess < 0, State.CALL, state)
-    state = np.where(equity < thresholds.liquidation * requirement_maintenance, State.LIQUIDATION, state)
+    code = np.zeros(len(equity), dtype=np.int8)
+    # From mild to severe: the worst state that applies is the one that stays.
+    for state, applies in (
+        (State.WARNING, equity < thresholds.warning * requirement_initial),
+        (State.CALL, excess < 0),
+        (State.LIQUIDATION, equity < thresholds.liquidation * requirement_maintenance),
+    ):
+        code[applies] = STATES.index(state)
     return Standing(
         collateral_value=read_only(collateral_value),
         net_option_value=read_only(net_option_value),
@@ -82,5 +106,5 @@ def standing(
         excess=read_only(excess),
         deficit=read_only(np.maximum(0.0, -excess)),
         coverage=read_only(coverage),
-        state=tuple(State(name) for name in state.tolist()),
+        state_code=read_only(code),
     )

@@ -201,11 +201,10 @@ _BY_INSTRUMENT = ("unit_pnl", "value", "option_value", "delta", "short_minimum")
 
 
 def repriced(whole: ContractTable, part: ContractTable) -> ContractTable:
-    """`whole` with the rows of `part`, which are of the same terms at newer prices.
-
-    Expiries keep their numbers and basis moves: both depend on terms and the time, which is the same.
-    """
+    """`whole` with the rows of `part`: the same terms at newer prices, or under newer parameters."""
     rows = whole.inputs.instruments.rows(part.names)
+    roll_move = whole.roll_move.copy()  # expiries keep their numbers, which depend on terms alone
+    roll_move[whole.expiry[rows]] = part.roll_move[part.expiry]
 
     def joined(old: FloatArray, new: FloatArray) -> FloatArray:
         values = old.copy()
@@ -218,7 +217,13 @@ def repriced(whole: ContractTable, part: ContractTable) -> ContractTable:
         name: joined(getattr(whole.inputs, name), getattr(part.inputs, name)) for name in PRICED_COLUMNS
     }
     tables: dict[str, Any] = {name: joined(getattr(whole, name), getattr(part, name)) for name in _BY_INSTRUMENT}
-    return replace(whole, inputs=replace(whole.inputs, fills=fills, **columns), **tables)
+    return replace(
+        whole,
+        inputs=replace(whole.inputs, fills=fills, **columns),
+        scenarios={**whole.scenarios, **part.scenarios},
+        roll_move=read_only(roll_move),
+        **tables,
+    )
 
 
 def _unmoved(inputs: PricingInputs) -> list[Problem]:

@@ -15,7 +15,7 @@ from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
-from crossmargin.methodologies.requirements import Charges, Contributions, Requirements, Units
+from crossmargin.methodologies.requirements import AccountRequirements, Contributions, Requirements, Units
 from crossmargin.methodologies.scenario_grid.book import (
     ContractTable,
     GridBook,
@@ -96,15 +96,20 @@ class ScenarioGrid:
         """See `Methodology.repriced`."""
         return repriced(priced, part)
 
+    def changed_underlyings(self, older: Any) -> frozenset[str] | None:
+        """See `Methodology.changed_underlyings`."""
+        assert isinstance(older, ScenarioGrid)
+        return self.parameters.changed_underlyings(older.parameters)
+
     def arrange(self, book: Book, priced: ContractTable) -> GridBook:
         """See `Methodology.arrange`."""
         return grid_book(book, priced, self.grouping)
 
-    def charges(self, arranged: GridBook, priced: ContractTable) -> Charges:
-        """See `Methodology.charges`."""
+    def account_requirements(self, arranged: GridBook, priced: ContractTable) -> AccountRequirements:
+        """See `Methodology.account_requirements`."""
         units = replace(arranged, contracts=priced)
         breakdown = scenario_grid_requirement(units, self._applied)
-        return Charges(
+        return AccountRequirements(
             requirement_initial=read_only(breakdown.requirement),
             requirement_maintenance=read_only(breakdown.maintenance),
             net_option_value=read_only(_option_value(units)[1]),

@@ -61,6 +61,17 @@ class GridParameters:
     ranges: Mapping[str, GridRanges]
     charges: Mapping[str, Charges]
 
+    def changed_underlyings(self, older: GridParameters) -> frozenset[str] | None:
+        """Underlyings with other ranges or charges than in `older`; `None` if anything common differs."""
+        common = ("currency", "shape", "across_units", "gain_share", "gain_cap", "maintenance_factor")
+        if any(getattr(self, name) != getattr(older, name) for name in common):
+            return None
+        return frozenset(
+            name
+            for name in {*self.ranges, *older.ranges, *self.charges, *older.charges}
+            if self.ranges.get(name) != older.ranges.get(name) or self.charges.get(name) != older.charges.get(name)
+        )
+
     def not_covered(self, underlyings: tuple[str, ...]) -> list[Problem]:
         """A problem for every underlying without parameters."""
         return [

@@ -1,0 +1,355 @@
+"""Every account's requirement, kept current event by event: only what depends on an event is calculated again.
+
+The figures are, to the bit, those of a full evaluation of the same book in the same market: there is one recipe, and
+an account's figures do not depend on who else is in the book. What depends on what:
+
+* a trade or a deposit: its margin account;
+* a market move: the instruments of the underlyings whose quotes or index changed, and the accounts that hold some of
+  them; everything if the time or a currency's price changed;
+* a parameter change: the same for the underlyings whose parameters changed; everything if a common one did.
+
+What a reader might question: positions as risk units (`Arranged`) are kept, for they depend on no price. Accounts that
+traded since are kept beside them, small books of their own, and are folded in when there are many. An event that cannot
+be margined (an unknown contract, a missing price) raises and changes nothing.
+
+One writer at a time: a `LiveBook` is not safe to change from several threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crossmargin.aggregation.sweep import compiled_kernels
+from crossmargin.basics.arrays import FloatArray, IntArray, read_only
+from crossmargin.basics.errors import CrossmarginError
+from crossmargin.collateral.valuation import collateral_value
+from crossmargin.engine.evaluate import Evaluation, Prepared, with_coins
+from crossmargin.engine.events import Deposit, Event, MarketMove, ParameterChange, Trade
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.protocol import Arranged, Methodology, Priced
+from crossmargin.methodologies.requirements import AccountRequirements
+from crossmargin.portfolio.book import Book
+from crossmargin.standing.standing import Standing, Thresholds, standing
+
+FOLD_FROM = 2048
+"""Accounts that may have changed beside the arranged book before they are folded into it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """Some margin accounts, arranged: which of the live book's they are, and their positions as risk units."""
+
+    accounts: IntArray
+    book: Book
+    margined: Book
+    arranged: Arranged
+
+
+class LiveBook:
+    """A book in a market under a methodology, kept current.
+
+    Parameters
+    ----------
+    book, market, methodology, policy, thresholds
+        As `evaluate` takes them.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        Listing everything that is held and cannot be margined.
+    """
+
+    def __init__(
+        self,
+        book: Book,
+        market: Market,
+        methodology: Methodology,
+        policy: MissingPolicy | None = None,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        compiled_kernels()
+        self._policy = policy or MissingPolicy()
+        self._thresholds = thresholds or Thresholds()
+        self._rebuild(book, market, methodology)
+
+    # What it says.
+
+    @property
+    def market(self) -> Market:
+        """The present snapshot."""
+        return self._market
+
+    @property
+    def methodology(self) -> Methodology:
+        """The present methodology and its parameters."""
+        return self._methodology
+
+    @property
+    def margin_accounts(self) -> tuple[str, ...]:
+        """Names, in the order of all figures."""
+        return self._base.book.margin_accounts
+
+    @property
+    def requirements(self) -> AccountRequirements:
+        """What every margin account is asked for, as it stands; later events do not change what was returned."""
+        return AccountRequirements(
+            requirement_initial=read_only(self._initial.copy()),
+            requirement_maintenance=read_only(self._maintenance.copy()),
+            net_option_value=read_only(self._option_value.copy()),
+        )
+
+    @property
+    def standing(self) -> Standing | None:
+        """Equity and state of every margin account; `None` when the book has no balances."""
+        if self._collateral is None:
+            return None
+        return self._stand(slice(None))
+
+    def standing_of(self, account: int) -> Standing | None:
+        """Equity and state of one margin account: arrays of length 1."""
+        return None if self._collateral is None else self._stand(slice(account, account + 1))
+
+    def book(self) -> Book:
+        """The book as it is now."""
+        return self._book_now()
+
+    def evaluation_of(self, account: int) -> Evaluation:
+        """Everything about one margin account, explanation included: the same recipe on its book alone."""
+        book, margined = self._books_of(account)
+        return Prepared(
+            book=book,
+            margined=margined,
+            market=self._market,
+            methodology=self._methodology,
+            policy=self._policy,
+            thresholds=self._thresholds,
+            priced=self._priced,
+        ).evaluation()
+
+    # What happens.
+
+    def apply(self, event: Event) -> IntArray:
+        """Let `event` happen.
+
+        Returns
+        -------
+        ndarray of shape (n_affected,)
+            Margin accounts whose figures were calculated again, ascending.
+
+        Raises
+        ------
+        InputError, UnsupportedError
+            If the book cannot be margined after it; then nothing has changed.
+        """
+        match event:
+            case Trade() | Deposit():
+                return self._change(event)
+            case MarketMove():
+                return self._move(event.market)
+            case ParameterChange():
+                return self._change_parameters(event.methodology)
+
+    def fold(self) -> None:
+        """Take the accounts that changed into the arranged book; no figure changes. A good use of a quiet moment."""
+        if self._changed:
+            self._base = self._arranged(None, self._book_now())
+            self._forget_changes()
+
+    # How.
+
+    def _rebuild(self, book: Book, market: Market, methodology: Methodology) -> IntArray:
+        """Start over: for a new account, a new listing, another methodology."""
+        book = book.held_only()
+        margined = with_coins(book, market)
+        priced = _priced_listing(margined, market, methodology, self._policy)
+        arranged = methodology.arrange(margined, priced)
+        required = methodology.account_requirements(arranged, priced)
+        collateral = self._collateral_of(book, market)
+        # Whatever can fail has been done: from here on the event happens.
+        self._market, self._methodology, self._priced = market, methodology, priced
+        table = market.instruments.take(market.rows(priced.names))
+        self._listed = frozenset(table.names)
+        self._names_of: dict[str, list[str]] = {name: [] for name in table.underlyings}
+        for name, underlying in zip(table.names, table.underlying.tolist(), strict=True):
+            self._names_of[table.underlyings[underlying]].append(name)
+        self._members = dict(zip(book.accounts, book.margin_account_of.tolist(), strict=True))
+        everyone = np.arange(len(book.margin_accounts))
+        self._base = _Part(accounts=everyone, book=book, margined=margined, arranged=arranged)
+        self._forget_changes()
+        self._initial, self._maintenance, self._option_value = np.zeros((3, len(everyone)))
+        self._collateral = None if collateral is None else np.zeros(len(everyone))
+        self._note(everyone, required, collateral)
+        return everyone
+
+    def _forget_changes(self) -> None:
+        self._changed: dict[int, tuple[Book, Book]] = {}
+        self._trades: list[tuple[str, str, int]] = []
+        self._deposits: list[tuple[str, str, int]] = []
+        self._beside: _Part | None = None
+        self._holding: dict[frozenset[str], _Part] = {}
+
+    def _note(self, accounts: IntArray, required: AccountRequirements, collateral: FloatArray | None) -> None:
+        self._initial[accounts] = required.requirement_initial
+        self._maintenance[accounts] = required.requirement_maintenance
+        self._option_value[accounts] = required.net_option_value
+        if self._collateral is not None and collateral is not None:
+            self._collateral[accounts] = collateral
+
+    def _change(self, event: Trade | Deposit) -> IntArray:
+        """Change one margin account: its book alone is made anew and margined."""
+        account = self._members.get(event.account)
+        unlisted = isinstance(event, Trade) and event.instrument not in self._listed
+        first_deposit = isinstance(event, Deposit) and self._collateral is None
+        if account is None or unlisted or first_deposit:
+            self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
+            return np.array([self._members[event.account]])
+        book = _after(self._books_of(account)[0], event)
+        margined = with_coins(book, self._market)
+        required = self._methodology.account_requirements(
+            self._methodology.arrange(margined, self._priced), self._priced
+        )
+        collateral = self._collateral_of(book, self._market)
+        self._changed[account] = (book, margined)
+        if isinstance(event, Trade):
+            self._trades.append((event.account, event.instrument, event.steps))
+        else:
+            self._deposits.append((event.account, event.asset, event.steps))
+        self._beside = None
+        accounts = np.array([account])
+        self._note(accounts, required, collateral)
+        return accounts
+
+    def _move(self, market: Market) -> IntArray:
+        moved = self._market.moved_underlyings(market)
+        if moved is None and market.instruments.names != self._market.instruments.names:
+            return self._rebuild(self._book_now(), market, self._methodology)
+        return self._reprice(moved, market, self._methodology)
+
+    def _change_parameters(self, methodology: Methodology) -> IntArray:
+        if methodology.name != self._methodology.name:
+            return self._rebuild(self._book_now(), self._market, methodology)
+        return self._reprice(methodology.changed_underlyings(self._methodology), self._market, methodology)
+
+    def _reprice(self, underlyings: frozenset[str] | None, market: Market, methodology: Methodology) -> IntArray:
+        """Price what is of `underlyings` (everything if `None`), and margin whoever holds some of it."""
+        if len(self._changed) >= FOLD_FROM:
+            self.fold()
+        names: tuple[str, ...] = self._priced.names
+        if underlyings is not None:
+            names = tuple(sorted(name for one in underlyings for name in self._names_of.get(one, ())))
+        priced, parts = self._priced, []
+        if names:
+            try:
+                part = methodology.price(names, market, self._policy)
+            except CrossmarginError:
+                # Something can no longer be priced: that matters only if somebody holds it.
+                return self._rebuild(self._book_now(), market, methodology)
+            priced = part if underlyings is None else methodology.repriced(priced, part)
+            parts = [self._base if underlyings is None else self._holders(underlyings, frozenset(names))]
+        if self._changed:
+            parts.append(self._changed_part())  # last: it is newer than what the first says of the same accounts
+        found = [(of.accounts, methodology.account_requirements(of.arranged, priced)) for of in parts]
+        collateral = None
+        if self._collateral is not None:
+            collateral = self._collateral.copy()
+            for of in (self._base, *parts[-1:]) if self._changed else (self._base,):
+                collateral[of.accounts] = self._collateral_of(of.book, market)
+        self._market, self._methodology, self._priced, self._collateral = market, methodology, priced, collateral
+        for accounts, required in found:
+            self._note(accounts, required, None)
+        if len(found) == 1:
+            return found[0][0]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(accounts for accounts, _ in found)]))
+
+    def _holders(self, underlyings: frozenset[str], names: frozenset[str]) -> _Part:
+        """The accounts of the arranged book that hold some of `names`, arranged; kept for the next move."""
+        if underlyings not in self._holding:
+            held = self._base.margined.positions
+            wanted = np.array([name in names for name in self._base.margined.instruments], dtype=np.bool_)
+            holds = np.zeros(len(self._base.accounts), dtype=np.bool_)
+            holds[held.owner()[wanted[held.instrument]]] = True
+            # Of a large part nothing is kept twice: then the few others are margined again too.
+            if 2 * np.count_nonzero(holds) > len(holds):
+                self._holding[underlyings] = self._base
+            else:
+                self._holding[underlyings] = self._arranged(np.flatnonzero(holds), self._base.book)
+        return self._holding[underlyings]
+
+    def _changed_part(self) -> _Part:
+        if self._beside is None:
+            self._beside = self._arranged(np.array(sorted(self._changed)), self._base.book, changed=True)
+        return self._beside
+
+    def _arranged(self, accounts: IntArray | None, book: Book, *, changed: bool = False) -> _Part:
+        """Some accounts of `book` (all if `None`) as risk units; with `changed`, after what happened since."""
+        if accounts is None:
+            accounts = np.arange(len(book.margin_accounts))
+        else:
+            book = book.without(np.setdiff1d(np.arange(len(book.margin_accounts)), accounts))
+        if changed:
+            book = self._with_changes(book)
+        margined = with_coins(book, self._market)
+        return _Part(
+            accounts=accounts,
+            book=book,
+            margined=margined,
+            arranged=self._methodology.arrange(margined, self._priced),
+        )
+
+    def _with_changes(self, book: Book) -> Book:
+        if self._trades:
+            book = book.with_trades(self._trades)
+        return book.with_deposits(self._deposits) if self._deposits else book
+
+    def _book_now(self) -> Book:
+        return self._with_changes(self._base.book).held_only()
+
+    def _books_of(self, account: int) -> tuple[Book, Book]:
+        """Book of one margin account as stated, and as it is margined."""
+        if account in self._changed:
+            return self._changed[account]
+        book = self._base.book.select(account)
+        return book, book if self._base.margined is self._base.book else self._base.margined.select(account)
+
+    def _collateral_of(self, book: Book, market: Market) -> FloatArray | None:
+        return None if book.balances is None else collateral_value(book, market, self._policy).value
+
+    def _stand(self, accounts: slice) -> Standing:
+        assert self._collateral is not None
+        return standing(
+            self._collateral[accounts].copy(),
+            self._option_value[accounts].copy(),
+            self._initial[accounts].copy(),
+            self._maintenance[accounts].copy(),
+            self._thresholds,
+        )
+
+
+def _after(book: Book, event: Trade | Deposit) -> Book:
+    if isinstance(event, Trade):
+        return book.with_trades([(event.account, event.instrument, event.steps)])
+    return book.with_deposits([(event.account, event.asset, event.steps)])
+
+
+def _priced_listing(margined: Book, market: Market, methodology: Methodology, policy: MissingPolicy) -> Priced:
+    """Everything priced that the market lists and the method can price, so that a trade in it needs no pricing.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        If something that is held cannot be priced.
+    """
+    held = frozenset(margined.instruments)
+    names = held.union(market.instruments.names)
+    while True:
+        try:
+            return methodology.price(tuple(sorted(names)), market, policy)
+        except CrossmarginError as error:
+            not_held = {problem.instrument for problem in error.problems} & (names - held)
+            if names == held:
+                raise
+            # A problem that names no instrument may be about one that nobody holds.
+            names = names - not_held if not_held else held

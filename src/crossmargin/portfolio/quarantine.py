@@ -1,0 +1,112 @@
+"""Margin accounts that are left out because something about them is wrong, with the reasons.
+
+A margin account is margined whole or not at all: without the row that is wrong its requirement would be that of another
+portfolio. So a problem of one member, one row or one instrument takes out the whole margin account, every member of
+its netting set included, and it is listed: it has no requirement, which is not a requirement of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from crossmargin.basics.arrays import IntArray
+from crossmargin.basics.errors import Problem, raise_problems
+from crossmargin.portfolio.book import Book, found_name
+
+
+class OnError(StrEnum):
+    """What to do with an input of which a part is wrong.
+
+    `REFUSE` gives no answer but one error with every problem. `QUARANTINE` leaves out the margin accounts that a
+    problem is about, lists them with their problems and answers for the others; what is about no account is refused.
+    """
+
+    REFUSE = "refuse"
+    QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmargined:
+    """A margin account that is left out.
+
+    Parameters
+    ----------
+    account : str
+        Name of the margin account.
+    members : tuple of str
+        Names of its members, in order.
+    problems : tuple of Problem
+        Why: at least one.
+    """
+
+    account: str
+    members: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unmargined, ...]]:
+    """Take the margin accounts that problems are about out of a book.
+
+    A problem with an `account` is about the margin account of that name, and that of the member of that name. One with
+    an `instrument` alone is about every margin account a member of which holds it.
+
+    Returns
+    -------
+    tuple of Book and tuple of Unmargined
+        The book of the others, which may be nobody, without what only the quarantined held; and who is left out, by
+        name. Without problems the book itself.
+
+    Raises
+    ------
+    CrossmarginError
+        With all problems, if one of them is about nothing that the book holds.
+    """
+    problems = list(problems)
+    if not problems:
+        return book, ()
+    instrument_of = [
+        None if p.account or not p.instrument else found_name(book.instruments, p.instrument) for p in problems
+    ]
+    holders = _holders(book, sorted({k for k in instrument_of if k is not None}))
+    concerned: dict[int, list[Problem]] = {}
+    for problem, instrument in zip(problems, instrument_of, strict=True):
+        if instrument is not None:
+            owners = holders[instrument].tolist()
+        else:
+            owners = _named(book, problem.account) if problem.account else []
+            if not owners:
+                raise_problems(problems)
+        for owner in owners:
+            concerned.setdefault(owner, []).append(problem)
+    left_out = tuple(
+        Unmargined(account=book.margin_accounts[k], members=book.members(k), problems=tuple(concerned[k]))
+        for k in sorted(concerned)
+    )
+    return book.without(concerned), left_out
+
+
+def _named(book: Book, name: str) -> list[int]:
+    """Margin accounts that a name stands for: its own, and that of its member. Both are one, but in odd books."""
+    own, member = found_name(book.margin_accounts, name), found_name(book.accounts, name)
+    named = [] if own is None else [own]
+    if member is not None and int(book.margin_account_of[member]) != own:
+        named.append(int(book.margin_account_of[member]))
+    return named
+
+
+def _holders(book: Book, instruments: Sequence[int]) -> dict[int, IntArray]:
+    """Margin accounts that hold each instrument: by member, since what members hold may net to nothing."""
+    if not instruments:
+        return {}
+    held = book.member_positions
+    wanted = np.zeros(len(book.instruments), dtype=np.bool_)
+    wanted[list(instruments)] = True
+    rows = np.flatnonzero(wanted[held.instrument])
+    # The owner of a position is the last that begins at or before it.
+    member = np.searchsorted(held.offsets, rows, side="right") - 1
+    owner, instrument = book.margin_account_of[member], held.instrument[rows]
+    return {k: np.unique(owner[instrument == k]) for k in instruments}

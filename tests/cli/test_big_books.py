@@ -1,0 +1,355 @@
+"""Books of many accounts: which accounts are printed, and the file that holds all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+
+from crossmargin.answers import result
+from crossmargin.cli.main import main
+from crossmargin.cli.writing import write_table
+from crossmargin.engine import figures
+from crossmargin.sample import sample_paths
+
+PATHS = sample_paths()
+SAMPLE = (str(PATHS.positions), "--market", str(PATHS.market))
+BALANCED = (*SAMPLE, "--balances", str(PATHS.balances))
+PUT = "BTC-26NOV21-58000-P"
+
+
+class Answer(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line in this process, 120 columns wide."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def command(*arguments: object) -> Answer:
+        with pytest.raises(SystemExit) as exited:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert isinstance(exited.value.code, int)
+        return Answer(exited.value.code, captured.out, captured.err)
+
+    return command
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Callable[[int], Path]:
+    """Positions of `n` accounts; account k is short k puts, so that the last requires most."""
+
+    def written(n: int) -> Path:
+        path = tmp_path / f"{n}.csv"
+        rows = "".join(f"account {k:03},{PUT},-{k}\n" for k in range(1, n + 1))
+        path.write_text("account,instrument,quantity\n" + rows, encoding="utf-8")
+        return path
+
+    return written
+
+
+def listed(text: str) -> list[str]:
+    """Accounts of a margin table, from top to bottom."""
+    return re.findall(r"^(account \d+)", text, re.MULTILINE)
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def test_up_to_fifty_accounts_are_all_printed_in_their_order(run: Run, many: Callable[[int], Path]) -> None:
+    text = run("margin", many(50), *SAMPLE[1:]).out
+    assert listed(text) == [f"account {k:03}" for k in range(1, 51)]
+    assert "more account" not in text
+    assert re.search(r"^total  ", text, re.MULTILINE)
+
+
+def test_of_more_the_twenty_largest_and_how_many_more(run: Run, many: Callable[[int], Path]) -> None:
+    text = run("margin", many(51), *SAMPLE[1:]).out
+    assert listed(text) == [f"account {k:03}" for k in range(51, 31, -1)]
+    assert "31 more accounts (--out FILE writes all)." in text
+    assert re.search(r"^total of 51  ", text, re.MULTILINE)
+    compared = run("compare", many(51), *SAMPLE[1:]).out
+    assert listed(compared) == listed(text)
+    assert "31 more accounts (--json has all)." in compared
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown", "more"), [(0, 0, "8 more accounts"), (1, 1, "7 more"), (7, 7, "1 more account ("), (8, 8, "")]
+)
+def test_rows_says_how_many_and_the_totals_stay(run: Run, rows: int, shown: int, more: str) -> None:
+    text, whole = run("margin", *SAMPLE, "--rows", rows).out, run("margin", *SAMPLE).out
+    names = [account["account"] for account in json.loads(run("margin", *SAMPLE, "--json").out)["accounts"]]
+    assert sum(bool(re.search(rf"^{name} ", text, re.MULTILINE)) for name in names) == shown
+    assert more in text
+    total, of_all = (re.search(r"^total.*$", t, re.MULTILINE) for t in (text, whole))
+    assert total is not None
+    assert of_all is not None
+    assert total.group().replace("of 8", "").split() == of_all.group().split()
+
+
+def test_more_rows_than_accounts_print_all(run: Run, many: Callable[[int], Path]) -> None:
+    assert listed(run("margin", many(51), *SAMPLE[1:], "--rows", "1000").out) == [
+        f"account {k:03}" for k in range(1, 52)
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ the file
+
+
+def read(path: Path) -> pl.DataFrame:
+    """A table that was written, its columns typed as they are meant."""
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    texts = dict.fromkeys(("account", "state", "reasons"), pl.String)
+    frame = pl.read_csv(path, schema_overrides=texts, infer_schema_length=0)
+    return frame.with_columns(pl.col(name).cast(pl.Float64) for name in frame.columns if name not in texts)
+
+
+@pytest.mark.parametrize("name", ["all.parquet", "all.csv", "ALL.CSV"])
+@pytest.mark.parametrize("inputs", [SAMPLE, BALANCED], ids=["required", "standing"])
+def test_out_has_every_account_to_the_last_bit(run: Run, tmp_path: Path, name: str, inputs: tuple[str, ...]) -> None:
+    path = tmp_path / name
+    answer = run("margin", *inputs, "--rows", "1", "--out", path)
+    assert f"7 more accounts (all are in {path})." in answer.out
+    accounts = json.loads(run("margin", *inputs, "--json").out)["accounts"]
+    frame = read(path) if path.suffix != ".CSV" else read(path.rename(tmp_path / "all.csv"))
+    assert frame["account"].to_list() == [account["account"] for account in accounts]
+    figures = [name for name in frame.columns if name not in ("account", "state", "reasons")]
+    assert {"requirement_initial", "requirement_maintenance", "requirement_isolated", "saving"} <= set(figures)
+    assert ("equity" in figures) == (inputs is BALANCED)
+    for figure in figures:
+        stated = [account[figure] for account in accounts]
+        assert frame[figure].to_list() == [None if text is None else float(text) for text in stated], figure
+    assert frame["state"].to_list() == [account.get("state") for account in accounts]
+    assert frame["reasons"].to_list() == [None] * 8
+    assert [path.name for path in tmp_path.iterdir()] in (["all.parquet"], ["all.csv"])
+
+
+def test_json_beside_a_file_is_json_alone(run: Run, tmp_path: Path) -> None:
+    answer = run("margin", *SAMPLE, "--out", tmp_path / "a.csv", "--json")
+    assert len(json.loads(answer.out)["accounts"]) == len(read(tmp_path / "a.csv")) == 8
+    assert answer.err == ""
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    before = list(tmp_path.iterdir())
+    for place, reason in (
+        (tmp_path / "all.txt", "all.txt: a table is not written as '.txt'. End its name in .parquet or .csv."),
+        (tmp_path / "all", "all: says no format for a table. End its name in .parquet or .csv."),
+        (tmp_path / "folder.csv", "folder.csv: cannot be written (Is a directory)"),
+        (tmp_path / "no" / "all.csv", "all.csv: cannot be written (No such file or directory)"),
+    ):
+        answer = run("margin", "no.csv", "--market", "no.csv", "--out", place)
+        assert (answer.code, answer.out) == (2, "")
+        assert reason in answer.err
+        assert "1 problem" in answer.err
+    both = run("margin", *SAMPLE, "--out", tmp_path / "a.txt", "--report", tmp_path / "no" / "r.html")
+    assert "2 problems, nothing was margined" in both.err
+    assert list(tmp_path.iterdir()) == before
+
+
+def test_a_refused_book_leaves_the_old_file(run: Run, tmp_path: Path) -> None:
+    positions, old = tmp_path / "p.csv", tmp_path / "all.csv"
+    positions.write_text(f"account,instrument,quantity\na,{PUT},x\n", encoding="utf-8")
+    old.write_text("old\n", encoding="utf-8")
+    assert run("margin", positions, *SAMPLE[1:], "--out", old).code == 2
+    assert old.read_text(encoding="utf-8") == "old\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"p.csv", "all.csv"}
+
+
+COLUMNS: dict[str, Any] = {
+    "account": ["b", "d"],
+    "requirement_initial": [1.5, 0.0],
+    "coverage_ratio": [2.0, float("inf")],
+    "state": ["healthy", "call"],
+}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_account_without_figures_has_nulls_and_never_zeros(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"all{suffix}"
+    write_table(path, COLUMNS, {"c": "row 3: no vol; row 9: expired", "a": "no price"})
+    assert read(path).rows() == [
+        ("a", None, None, "unmargined", "no price"),
+        ("b", 1.5, 2.0, "healthy", None),
+        ("c", None, None, "unmargined", "row 3: no vol; row 9: expired"),
+        ("d", 0.0, None, "call", None),
+    ]
+
+
+def test_a_table_without_balances_or_without_anybody_margined(tmp_path: Path) -> None:
+    path = tmp_path / "all.parquet"
+    write_table(path, {"account": ["b"], "saving": [3.0]}, {"a": "no price"})
+    assert read(path).rows() == [("a", None, "unmargined", "no price"), ("b", 3.0, None, None)]
+    write_table(path, {"account": [], "saving": []}, {"a": "no price"})
+    assert read(path).rows() == [("a", None, "unmargined", "no price")]
+    write_table(path, {"account": [], "saving": [], "coverage_ratio": []}, {})
+    assert read(path).schema == {
+        "account": pl.String,
+        "saving": pl.Float64,
+        "coverage_ratio": pl.Float64,
+        "state": pl.String,
+        "reasons": pl.String,
+    }
+
+
+# ------------------------------------------------------------------------------------------------ quarantine
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Four margin accounts, two of them with something that the market does not have."""
+    path = tmp_path / "mixed.csv"
+    path.write_text(
+        "account,instrument,quantity,netting_set\n"
+        f"ann,{PUT},-2,\n"
+        "bob,BTC-PERPETUAL,5000,desk\n"
+        "cid,BTC-26NOV21-58001-P,1,desk\n"
+        f"dan,{PUT},1,\n"
+        "eve,BTC-1JAN20-58000-P,1,\n"
+        "eve,BTC-26NOV21-58001-P,1,\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+UNLISTED = "'BTC-26NOV21-58001-P' is not in the market"
+EXPIRED = "it expired at 2020-01-01T08:00:00Z"
+
+
+def test_refused_by_default_with_every_problem(run: Run, mixed: Path) -> None:
+    for more in ((), ("--on-error", "refuse")):
+        answer = run("margin", mixed, *SAMPLE[1:], *more)
+        assert (answer.code, answer.out) == (2, "")
+        assert UNLISTED in answer.err
+        assert EXPIRED in answer.err
+
+
+def test_quarantine_lists_the_accounts_with_their_reasons_and_margins_the_others(run: Run, mixed: Path) -> None:
+    answer = run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine")
+    assert (answer.code, answer.err) == (1, "")
+    assert "Not margined, and in none of the figures: 2 accounts." in answer.out
+    said = " ".join(answer.out.split())
+    assert re.search(rf"not margined: desk: mixed\.csv, row 4, [^;]*{UNLISTED}", said)
+    assert re.search(rf"not margined: eve: [^;]*{EXPIRED}.*; .*{UNLISTED}", said)
+    table = answer.out.partition("Not margined")[0]
+    assert "desk" not in table
+    assert "eve" not in table
+    assert re.search(r"^ann .*\d", table, re.MULTILINE)
+
+
+def test_quarantine_in_json_and_in_the_file(run: Run, mixed: Path, tmp_path: Path) -> None:
+    arguments = ("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--out", tmp_path / "all.csv", "--json")
+    answer = run(*arguments)
+    assert (answer.code, answer.err) == (1, "")
+    document = json.loads(answer.out)
+    assert [account["account"] for account in document["accounts"]] == ["ann", "dan"]
+    assert [(one["account"], one["members"], len(one["reasons"])) for one in document["unmargined"]] == [
+        ("desk", ["bob", "cid"], 1),
+        ("eve", ["eve"], 2),
+    ]
+    frame = read(tmp_path / "all.csv")
+    assert frame["account"].to_list() == ["ann", "dan", "desk", "eve"]
+    assert frame["state"].to_list() == [None, None, "unmargined", "unmargined"]
+    figures = frame.drop("account", "state", "reasons")
+    assert figures.row(2) == figures.row(3) == (None,) * figures.width
+    assert frame["requirement_initial"].to_list()[:2] == [
+        float(account["requirement_initial"]) for account in document["accounts"]
+    ]
+    for reason, one in zip(frame["reasons"].to_list()[2:], document["unmargined"], strict=True):
+        assert all(text.rstrip(".") in reason for text in one["reasons"])
+
+
+def test_the_report_names_whom_it_leaves_out(run: Run, mixed: Path, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    assert run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--report", page).code == 1
+    text = page.read_text(encoding="utf-8")
+    assert "desk is not margined, and in no figure" in text
+    assert "eve is not margined, and in no figure" in text
+
+
+def test_the_others_have_the_figures_that_they_have_alone(run: Run, mixed: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone.csv"
+    alone.write_text(f"account,instrument,quantity\nann,{PUT},-2\ndan,{PUT},1\n", encoding="utf-8")
+    with_others = json.loads(run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--json").out)
+    answer = run("margin", alone, *SAMPLE[1:], "--on-error", "quarantine", "--json")
+    assert answer.code == 0
+    document = json.loads(answer.out)
+    assert document["accounts"] == with_others["accounts"]
+    assert document["unmargined"] == []
+
+
+def test_nobody_left_is_an_answer_without_figures(run: Run, tmp_path: Path) -> None:
+    positions, out = tmp_path / "p.csv", tmp_path / "all.parquet"
+    positions.write_text("account,instrument,quantity\na,BTC-1JAN20-58000-P,1\n", encoding="utf-8")
+    answer = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine", "--out", out)
+    assert answer.code == 1
+    assert "not margined: a: " in answer.out
+    assert read(out)["state"].to_list() == ["unmargined"]
+
+
+def test_a_row_whose_account_cannot_be_read_is_still_refused(run: Run, tmp_path: Path) -> None:
+    positions = tmp_path / "p.csv"
+    positions.write_text(f"account,instrument,quantity\na,{PUT},1\n,{PUT},1\n", encoding="utf-8")
+    answer = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine")
+    assert (answer.code, answer.out) == (2, "")
+    assert "row 3" in answer.err
+
+
+def test_many_unmargined_accounts_are_counted(run: Run, tmp_path: Path) -> None:
+    positions = tmp_path / "p.csv"
+    rows = "".join(f"account {k:03},BTC-1JAN20-58000-P,1\n" for k in range(25))
+    positions.write_text(f"account,instrument,quantity\na,{PUT},1\n{rows}", encoding="utf-8")
+    text = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine").out
+    assert "none of the figures: 25 accounts." in text
+    assert re.findall(r"not margined: (account \d+)", text) == [f"account {k:03}" for k in range(20)]
+    assert "and 5 more (--json has all)." in text
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--on-error", "zz", "--on-error zz. refuse or quarantine"),
+        ("--threads", "0", "--threads 0. 1 or more"),
+        ("--rows", "-1", "--rows -1. 0 or more"),
+    ],
+)
+def test_refused_options(run: Run, option: str, value: str, message: str) -> None:
+    answer = run("margin", *SAMPLE, option, value)
+    assert (answer.code, answer.out) == (2, "")
+    assert message in answer.err
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_book_of_several_blocks_is_its_accounts_one_by_one(
+    run: Run, many: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Table, file, JSON, explanation and case of a book in blocks are those of the same book in one."""
+    book, options = many(60), (*SAMPLE[1:], "--threads", str(threads))
+    commands = [
+        ("margin", book, *options, "--out", tmp_path / "all.parquet"),
+        ("margin", book, *options, "--json"),
+        ("explain", book, *SAMPLE[1:], "--account", "account 017", "--json"),
+        ("case", book, *SAMPLE[1:], "--account", "account 059"),
+    ]
+    whole = [run(*command) for command in commands]
+    frame = read(tmp_path / "all.parquet")
+    for module in (figures, result):
+        monkeypatch.setattr(module, "BLOCK_ACCOUNTS", 7)
+    assert [run(*command) for command in commands] == whole
+    assert read(tmp_path / "all.parquet").equals(frame)
