@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, group_blocks, scenario_pnl
+from crossmargin.aggregation.sweep import Holdings, LaidOut, group_blocks, laid_out, scenario_pnl
 from crossmargin.basics.arrays import FloatArray, IntArray
 
 
@@ -39,7 +39,7 @@ class CommonScan:
 
 def common_scan(
     holdings: Holdings,
-    unit_pnl: FloatArray,
+    unit_pnl: FloatArray | LaidOut,
     group_offsets: IntArray,
     *,
     gain_share: float,
@@ -51,7 +51,7 @@ def common_scan(
     ----------
     holdings : Holdings
         Units, those of one group next to each other.
-    unit_pnl : ndarray of shape (n_instruments, n_scenarios)
+    unit_pnl : ndarray of shape (n_instruments, n_scenarios), or LaidOut
         Gain of one long contract; the columns mean the same scenario in every unit.
     group_offsets : ndarray of shape (n_groups + 1,)
         Group `g`, the units that share a scenario, is `group_offsets[g]` to `group_offsets[g + 1]`.
@@ -65,9 +65,10 @@ def common_scan(
     scenario = np.zeros(n_groups, dtype=np.int64)
     pnl_there = np.zeros(holdings.n_units)
     counted_there = np.zeros(holdings.n_units)
+    table = laid_out(unit_pnl)
     for first_group, last_group in group_blocks(group_offsets):
         first, last = int(group_offsets[first_group]), int(group_offsets[last_group])
-        pnl = scenario_pnl(holdings, unit_pnl, np.arange(first, last))
+        pnl = scenario_pnl(holdings, table, np.arange(first, last))
         counts = np.diff(group_offsets[first_group : last_group + 1])
         group = np.repeat(np.arange(last_group - first_group), counts)
         counted = np.where(pnl > 0, np.minimum(pnl * gain_share, gain_cap), pnl)

@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 
 from crossmargin.aggregation import loops
-from crossmargin.basics.arrays import FloatArray, IntArray
+from crossmargin.basics.arrays import FloatArray, IntArray, owners_of, run_starts
 from crossmargin.basics.errors import ParameterError, ShapeError
 from crossmargin.basics.threads import for_each_range, thread_count
 
@@ -26,6 +26,7 @@ BLOCK_UNITS = 4096
 """Units of which a recipe sees the scenarios at once: with 35 scenarios their P&L takes about 1 MB of cache."""
 _CHUNK_UNITS = 1 << 14
 """Units that a thread takes at once: enough of them walk over a tile of the table while it is in cache."""
+_SMALLEST_CHUNK = 256
 _COMPILED_FROM = 50_000_000
 """Multiplications from which the compiled loop pays for its import (0.7 s) in a process that has not done it."""
 _KERNELS = "crossmargin.aggregation.kernels"
@@ -53,6 +54,8 @@ class Holdings:
     """Largest of `instrument`, -1 if nothing is held: the compiled loop trusts its indices, so they are checked."""
 
     def __post_init__(self) -> None:
+        for name, kind in (("offsets", np.int64), ("instrument", np.int64), ("quantity", np.float64)):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=kind))
         held = self.instrument
         if len(self.quantity) != len(held):
             raise ShapeError(f"{len(held)} instruments and {len(self.quantity)} quantities")
@@ -69,7 +72,39 @@ class Holdings:
 
     def unit(self) -> IntArray:
         """Unit of each position, shape `(n_positions,)`."""
-        return np.repeat(np.arange(self.n_units), np.diff(self.offsets))
+        return owners_of(self.offsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LaidOut:
+    """A unit P&L table as the loops read it: finite, rows of whole vectors, each at the start of a cache line.
+
+    Whoever sweeps one table again and again lays it out once; see `laid_out`.
+
+    Parameters
+    ----------
+    flat : ndarray of shape (n_instruments * row_length,)
+        The rows one after the other, padded with zeros.
+    """
+
+    flat: FloatArray
+    row_length: int
+    n_instruments: int
+    n_scenarios: int
+
+
+def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
+    """`unit_pnl` of shape `(n_instruments, n_scenarios)` as the loops read it."""
+    if isinstance(unit_pnl, LaidOut):
+        return unit_pnl
+    assert np.isfinite(unit_pnl).all()
+    n_instruments, n_scenarios = unit_pnl.shape
+    row_length = -(-max(n_scenarios, 1) // _VECTOR) * _VECTOR
+    room = np.zeros(n_instruments * row_length + _VECTOR)
+    skip = (-room.__array_interface__["data"][0] // 8) % _VECTOR
+    flat = room[skip : skip + n_instruments * row_length]
+    flat.reshape(n_instruments, row_length)[:, :n_scenarios] = unit_pnl
+    return LaidOut(flat=flat, row_length=row_length, n_instruments=n_instruments, n_scenarios=n_scenarios)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -111,7 +146,7 @@ def segments(holdings: Holdings, label: IntArray) -> Segments:
     if np.any(key[1:] < key[:-1]):
         order = np.argsort(key, kind="stable")
         key, instrument, quantity = key[order], instrument[order], quantity[order]
-    is_first = np.diff(key, prepend=-1) != 0
+    is_first = run_starts(key)
     first = np.flatnonzero(is_first)
     number = np.cumsum(is_first) - 1
     if order is not None:
@@ -148,14 +183,14 @@ def group_blocks(offsets: IntArray, block_units: int = BLOCK_UNITS) -> Iterator[
         first = last
 
 
-def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | None = None) -> FloatArray:
+def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntArray | None = None) -> FloatArray:
     """P&L of units in each scenario.
 
     Parameters
     ----------
     holdings : Holdings
         All units.
-    unit_pnl : ndarray of shape (n_instruments, n_scenarios)
+    unit_pnl : ndarray of shape (n_instruments, n_scenarios), or LaidOut
         Gain of one long contract.
     units : ndarray of shape (n_chosen,), optional
         Which units; all if left out.
@@ -165,17 +200,18 @@ def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | Non
     ndarray of shape (n_chosen, n_scenarios)
         Positive is a gain; 0 for a unit without positions.
     """
-    sweep = _Sweep(holdings, unit_pnl, units)
-    pnl = np.empty((len(sweep.units), unit_pnl.shape[1]))
+    sweep = _Sweep.of_table(holdings, unit_pnl, units)
+    pnl = np.empty((len(sweep.units), sweep.n_scenarios))
     sweep.run("scenario_pnl", pnl)
     return pnl
 
 
 def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     """Sum of `quantity * of_one` in each unit, `of_one` of shape `(n_instruments,)`: a sweep of one scenario."""
-    sweep = _Sweep(holdings, of_one[:, None], None)
+    sweep = _Sweep(holdings, len(of_one), 1)
     sums = np.empty(holdings.n_units)
     of_one = np.ascontiguousarray(of_one, dtype=np.float64)
+    assert np.isfinite(of_one).all()
     for_each_range(
         lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
         sweep.ranges(),
@@ -183,7 +219,9 @@ def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     return sums
 
 
-def worst_loss(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | None = None) -> tuple[FloatArray, IntArray]:
+def worst_loss(
+    holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntArray | None = None
+) -> tuple[FloatArray, IntArray]:
     """Largest loss of each unit and its scenario; arguments as `scenario_pnl`.
 
     Returns
@@ -198,7 +236,7 @@ def worst_loss(holdings: Holdings, unit_pnl: FloatArray, units: IntArray | None 
     ShapeError
         If there is no scenario.
     """
-    sweep = _Sweep(holdings, unit_pnl, units)
+    sweep = _Sweep.of_table(holdings, unit_pnl, units)
     sweep.need_scenarios()
     loss = np.empty(len(sweep.units))
     scenario = np.empty(len(sweep.units), dtype=np.int64)
@@ -240,7 +278,7 @@ class Tail:
 
 
 def expected_shortfall(
-    holdings: Holdings, unit_pnl: FloatArray, tail: Tail, units: IntArray | None = None
+    holdings: Holdings, unit_pnl: FloatArray | LaidOut, tail: Tail, units: IntArray | None = None
 ) -> tuple[FloatArray, IntArray]:
     """Mean loss of each unit over its worst scenarios; arguments as `scenario_pnl`.
 
@@ -256,7 +294,7 @@ def expected_shortfall(
     ShapeError
         If there is no scenario.
     """
-    sweep = _Sweep(holdings, unit_pnl, units)
+    sweep = _Sweep.of_table(holdings, unit_pnl, units)
     sweep.need_scenarios()
     weights, size = tail.weights(sweep.n_scenarios), float(tail.size(sweep.n_scenarios))
     shortfall = np.empty(len(sweep.units))
@@ -275,10 +313,10 @@ def expected_shortfall(
 
 
 def tail_scenarios(
-    holdings: Holdings, unit_pnl: FloatArray, n_tail: int, units: IntArray | None = None
+    holdings: Holdings, unit_pnl: FloatArray | LaidOut, n_tail: int, units: IntArray | None = None
 ) -> tuple[FloatArray, IntArray]:
     """The `n_tail` smallest P&L of each unit and their scenarios, worst first, both `(n_chosen, n_tail)`."""
-    sweep = _Sweep(holdings, unit_pnl, units)
+    sweep = _Sweep.of_table(holdings, unit_pnl, units)
     if not 0 < n_tail <= sweep.n_scenarios:
         raise ShapeError(f"a tail of {n_tail} of {sweep.n_scenarios} scenarios")
     return sweep.tail(0, len(sweep.units), n_tail)
@@ -298,26 +336,31 @@ def expect_work(multiplications: int) -> None:
 
 
 class _Sweep:
-    """Arguments of the loops, checked and laid out, and the choice between the two implementations."""
+    """Arguments of the loops, checked, and the choice between the two implementations."""
 
-    def __init__(self, holdings: Holdings, unit_pnl: FloatArray, units: IntArray | None) -> None:
-        n_instruments, self.n_scenarios = unit_pnl.shape
-        held = holdings.instrument
+    def __init__(self, holdings: Holdings, n_instruments: int, n_scenarios: int, units: IntArray | None = None) -> None:
         if holdings.largest >= n_instruments:
             raise ShapeError(f"a position in instrument {holdings.largest} of a table of {n_instruments}")
-        assert np.isfinite(unit_pnl).all()
-        self.units = np.arange(holdings.n_units) if units is None else np.ascontiguousarray(units, dtype=np.int64)
-        if units is not None and len(units) and not (units.min() >= 0 and units.max() < holdings.n_units):
-            raise ShapeError(f"units {units.min()} to {units.max()} of {holdings.n_units}")
-        counts = len(held) if units is None else int((holdings.offsets[units + 1] - holdings.offsets[units]).sum())
-        self.loop = loops if _is_small(counts * max(self.n_scenarios, 8)) else compiled_kernels()
-        self.row_length = -(-max(self.n_scenarios, 1) // _VECTOR) * _VECTOR
-        self.holdings = (
-            np.ascontiguousarray(holdings.offsets, dtype=np.int64),
-            np.ascontiguousarray(held, dtype=np.int64),
-            np.ascontiguousarray(holdings.quantity, dtype=np.float64),
-        )
-        self.table = _padded(unit_pnl, self.row_length)
+        if units is None:
+            self.units = np.arange(holdings.n_units)
+            n_positions = len(holdings.instrument)
+        else:
+            self.units = np.ascontiguousarray(units, dtype=np.int64)
+            if len(units) and not (units.min() >= 0 and units.max() < holdings.n_units):
+                raise ShapeError(f"units {units.min()} to {units.max()} of {holdings.n_units}")
+            n_positions = int((holdings.offsets[units + 1] - holdings.offsets[units]).sum())
+        self.n_scenarios = n_scenarios
+        self.loop = loops if _is_small(n_positions * max(n_scenarios, _VECTOR)) else compiled_kernels()
+        self.holdings = (holdings.offsets, holdings.instrument, holdings.quantity)
+
+    @classmethod
+    def of_table(cls, holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntArray | None) -> _Sweep:
+        table = laid_out(unit_pnl)
+        sweep = cls(holdings, table.n_instruments, table.n_scenarios, units)
+        sweep.table = (table.flat, table.row_length, table.n_scenarios)
+        return sweep
+
+    table: tuple[FloatArray, int, int]
 
     def need_scenarios(self) -> None:
         if self.n_scenarios == 0 and len(self.units):
@@ -327,14 +370,16 @@ class _Sweep:
         n = len(self.units)
         if self.loop is loops:
             return list(blocks(n))
+        if n <= _SMALLEST_CHUNK:
+            return [(0, n)]
         share = -(-n // (2 * thread_count()))
-        return list(blocks(n, max(1, min(_CHUNK_UNITS, max(share, 256)))))
+        return list(blocks(n, min(_CHUNK_UNITS, max(share, _SMALLEST_CHUNK))))
 
     def run(self, name: str, *outputs: FloatArray | IntArray) -> None:
         work: Callable[..., None] = getattr(self.loop, name)
 
         def one_block(first: int, last: int) -> None:
-            work(*self.holdings, self.table, self.row_length, self.n_scenarios, self.units, first, last, *outputs)
+            work(*self.holdings, *self.table, self.units, first, last, *outputs)
 
         for_each_range(one_block, self.ranges())
 
@@ -342,26 +387,13 @@ class _Sweep:
         """Of units `first` to `last` only: nothing of the size of all units times the tail."""
         pnl = np.empty((last - first, n_tail))
         scenario = np.empty((last - first, n_tail), dtype=np.int64)
-        units = self.units[first:last]
-        self.loop.tail(
-            *self.holdings, self.table, self.row_length, self.n_scenarios, units, 0, last - first, pnl, scenario
-        )
+        self.loop.tail(*self.holdings, *self.table, self.units[first:last], 0, last - first, pnl, scenario)
         return pnl, scenario
 
 
 def _is_small(multiplications: int) -> bool:
     """Whether the numpy loop is the quicker one: in a process without kernels it saves their import."""
     return _KERNELS not in sys.modules and multiplications < _COMPILED_FROM
-
-
-def _padded(unit_pnl: FloatArray, row_length: int) -> FloatArray:
-    """The table with rows of whole vectors, each at the start of a cache line, as one flat array."""
-    n_instruments, n_scenarios = unit_pnl.shape
-    room = np.zeros(n_instruments * row_length + _VECTOR)
-    skip = (-room.ctypes.data // 8) % _VECTOR
-    table = room[skip : skip + n_instruments * row_length]
-    table.reshape(n_instruments, row_length)[:, :n_scenarios] = unit_pnl
-    return table
 
 
 def segment_sum(values: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:

@@ -26,3 +26,15 @@ def offsets_from_counts(counts: IntArray) -> IntArray:
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets
+
+
+def run_starts(values: IntArray) -> BoolArray:
+    """Where each run of equal values begins: a mask of the shape of `values`, which have one axis."""
+    starts = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=starts[1:])
+    return starts
+
+
+def owners_of(offsets: IntArray) -> IntArray:
+    """Row of each entry of a compressed-sparse-row layout: `(n + 1,)` offsets to `(offsets[-1],)` rows."""
+    return np.repeat(np.arange(len(offsets) - 1), offsets[1:] - offsets[:-1])

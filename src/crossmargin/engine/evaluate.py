@@ -170,6 +170,8 @@ def with_coins(book: Book, market: Market) -> Book:
     MissingQuoteError
         As `spot_rows`.
     """
+    if book.balances is None:
+        return book
     instruments, rows = spot_rows(book, market)
     return book.with_positions(instruments=instruments, rows=rows) if len(rows.account) else book
 

@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, read_only
+from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, owners_of, read_only, run_starts
 from crossmargin.basics.errors import PortfolioError, Problem, UnknownAccountError, raise_problems
 from crossmargin.basics.quantities import QUANTITY_LIMIT, STEPS_PER_UNIT
 from crossmargin.portfolio.netting import Codes, net, occurring
@@ -76,7 +76,7 @@ class Positions:
 
     def owner(self) -> IntArray:
         """Owner of each position, shape `(n_positions,)`."""
-        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return owners_of(self.offsets)
 
     def block(self, first: int, last: int) -> Positions:
         """Those of the owners `first` to `last`, half open: views of these arrays."""
@@ -721,7 +721,7 @@ def _net_balances(balances: Balances, accounts: Sequence[str]) -> Balances:
     key = balances.account * n_assets + balances.asset
     order = np.argsort(key, kind="stable")
     key, steps = key[order], balances.steps[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
+    first = np.flatnonzero(run_starts(key))
     if not len(first):
         return replace(
             balances, account=read_only(balances.account), asset=read_only(balances.asset), steps=read_only(steps)

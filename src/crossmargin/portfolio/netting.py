@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts
+from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, run_starts
 from crossmargin.basics.quantities import QUANTITY_LIMIT
 
 LARGE = 1_000_000
@@ -79,7 +79,7 @@ def net_by_sorting(owner: Codes, instrument: Codes, steps: IntArray, gross: Bool
     if not ordered or (len(steps) and max(-int(steps.min()), int(steps.max())) > QUANTITY_LIMIT):
         order = np.argsort(key, kind="stable")
         key, steps = key[order], steps[order]
-        first = np.flatnonzero(np.diff(key, prepend=-1))
+        first = np.flatnonzero(run_starts(key))
         if too_large := _too_large(steps, first):
             pairs = [divmod(int(key[first[k]]) // sides, n_instruments) for k in too_large]
             nothing = np.zeros(0, dtype=np.int64)

@@ -13,8 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, Segments, segments
-from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, offsets_from_counts, read_only
+from crossmargin.aggregation.sweep import Holdings, LaidOut, Segments, laid_out, segments
+from crossmargin.basics.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    offsets_from_counts,
+    owners_of,
+    read_only,
+    run_starts,
+)
 from crossmargin.basics.errors import CrossmarginError, Problem, UnsupportedError, raise_problems
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import SECONDS_PER_YEAR
@@ -59,6 +67,8 @@ class ContractTable:
         By underlying.
     unit_pnl : ndarray of shape (n_instruments, n_scenarios)
         Gain of one long contract, dollars, weighted as it counts.
+    swept : LaidOut
+        The same as the sweep reads it.
     value : ndarray
         Dollar value of one long contract at its mark (0 for futures).
     option_value : ndarray
@@ -76,6 +86,7 @@ class ContractTable:
     inputs: PricingInputs
     scenarios: dict[str, GridScenarios]
     unit_pnl: FloatArray
+    swept: LaidOut
     value: FloatArray
     option_value: FloatArray
     delta: FloatArray
@@ -146,7 +157,7 @@ class GridBook:
     @property
     def unit_account(self) -> IntArray:
         """Margin account of each unit, shape `(n_units,)`."""
-        return np.repeat(np.arange(len(self.account_offsets) - 1), np.diff(self.account_offsets))
+        return owners_of(self.account_offsets)
 
 
 def contract_table(
@@ -183,10 +194,12 @@ def contract_table(
     minimum = (
         rate[table.underlying] * table.multiplier * np.abs(inputs.index) * inputs.quote_usd if scenarios else value
     )
+    weighted = pnl * weight[table.underlying] if scenarios else pnl
     return ContractTable(
         inputs=inputs,
         scenarios=scenarios,
-        unit_pnl=read_only(pnl * weight[table.underlying]) if scenarios else pnl,
+        unit_pnl=read_only(weighted),
+        swept=laid_out(weighted),
         value=read_only(value),
         option_value=read_only(np.where(inputs.is_option, value, 0.0)),
         delta=unit_greeks(inputs).delta,
@@ -222,6 +235,7 @@ def repriced(whole: ContractTable, part: ContractTable) -> ContractTable:
         inputs=replace(whole.inputs, fills=fills, **columns),
         scenarios={**whole.scenarios, **part.scenarios},
         roll_move=read_only(roll_move),
+        swept=laid_out(tables["unit_pnl"]),
         **tables,
     )
 
@@ -298,7 +312,7 @@ def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridB
         key, owner, instrument, steps = key[order], owner[order], instrument[order], steps[order]
     first = np.arange(len(key))
     if grouping is Grouping.UNDERLYING:
-        first = np.flatnonzero(np.diff(key, prepend=-1))
+        first = np.flatnonzero(run_starts(key))
     unit_key = key[first]
     unit_account, unit_underlying = np.divmod(unit_key // len(Side), n_underlyings)
     holdings = Holdings(

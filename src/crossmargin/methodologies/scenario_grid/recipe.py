@@ -87,7 +87,7 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
     account, n_accounts = book.unit_account, len(book.account_offsets) - 1
 
     if parameters.across_units is AcrossUnits.INDEPENDENT:
-        loss, scenario = worst_loss(holdings, contracts.unit_pnl)
+        loss, scenario = worst_loss(holdings, contracts.swept)
         scan_risk = np.maximum(0.0, loss)  # Gains never reduce the requirement.
         scan_pnl, scan_counts, recognition = -loss, loss >= 0, np.ones(holdings.n_units)
         minimum_binds = scan_risk + roll < minimum
@@ -97,7 +97,7 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
     else:
         groups = _scenario_groups(book)
         scan = common_scan(
-            holdings, contracts.unit_pnl, groups, gain_share=parameters.gain_share, gain_cap=parameters.gain_cap
+            holdings, contracts.swept, groups, gain_share=parameters.gain_share, gain_cap=parameters.gain_cap
         )
         n_groups = len(groups) - 1
         group = np.repeat(np.arange(n_groups), np.diff(groups))
