@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from crossmargin.basics.errors import PortfolioError
 from crossmargin.basics.quantities import QUANTITY_LIMIT
+from crossmargin.basics.threads import using_threads
 from crossmargin.portfolio import netting
 from crossmargin.portfolio.book import AccountType, Attributes, PositionRows, build_book
 from crossmargin.portfolio.netting import Netted, net, net_by_sorting
@@ -72,6 +73,17 @@ def test_one_owner_with_a_hundred_thousand_rows_among_small_ones(n_instruments: 
     found = net_by_counting(owner[order], instrument[order], steps[order], gross, n_instruments)
     assert _same(found, net_by_sorting(owner, instrument, steps, gross, n_instruments))
     assert found.offsets[-1] == len(found.steps) > 0
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 20])
+def test_any_number_of_threads_gives_the_same(n_threads: int) -> None:
+    rng = np.random.default_rng(7)
+    owner, instrument, steps = (rng.integers(low, high, 3_000) for low, high in ((0, 40), (0, 30), (-3, 4)))
+    owner[owner > 30] = 5  # ranges of unequal owners
+    gross = np.arange(40) % 3 == 0
+    with using_threads(n_threads):
+        found = net_by_counting(owner, instrument, steps, gross, 30)
+    assert _same(found, net_by_sorting(owner, instrument, steps, gross, 30))
 
 
 def test_read_only_rows_are_taken_and_stay_as_they_are() -> None:

@@ -99,3 +99,10 @@ def test_the_others_stay_as_they_are(
     assert held(rest) == [row for row in held(book) if row[0] not in out]
     expected = book.without(np.array([book.margin_accounts.index(name) for name in out], dtype=np.int64))
     assert not problems or bits(rest) == bits(expected)
+
+
+def test_a_problem_about_several_instruments_takes_out_whoever_holds_one() -> None:
+    problem = Problem(found="no parameters for the underlying of X and Z", instruments=("X", "Z"))
+    kept, left_out = quarantine(BOOK, [problem])
+    assert kept.margin_accounts == ("c",)
+    assert [(one.account, one.problems) for one in left_out] == [("d", (problem,)), ("s", (problem,))]

@@ -42,6 +42,8 @@ class Problem:
         Column or field name; empty where the whole row or file is meant.
     kind : type[CrossmarginError] or None
         The error that this problem alone would raise; `None` means `InputError`.
+    instruments : tuple of str
+        Instruments that it is about, where they are several: those of an underlying without an index price.
     instrument : str
         The instrument that it is about, where a later stage found it: who read the positions knows their row.
     account : str
@@ -55,6 +57,7 @@ class Problem:
     column: str = ""
     kind: type[CrossmarginError] | None = None
     instrument: str = ""
+    instruments: tuple[str, ...] = ()
     account: str = ""
 
     def __str__(self) -> str:

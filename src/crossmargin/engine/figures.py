@@ -154,7 +154,8 @@ def prepare_in_quarantine(
             return prepare(book, market, methodology, policy, thresholds), tuple(unmargined)
         except CrossmarginError as error:
             # What is found later (a price of 0) is found once what was found first is out of the way.
+            n_instruments = len(book.instruments)
             book, more = quarantine(book, error.problems)
-            if not more:
+            if not more and len(book.instruments) == n_instruments:
                 raise
             unmargined += more

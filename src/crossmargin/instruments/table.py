@@ -183,6 +183,11 @@ class InstrumentTable:
             _row_of={name: i for i, name in enumerate(names)},
         )
 
+    def names_of(self, underlying: str) -> tuple[str, ...]:
+        """Instruments of an underlying, in order."""
+        rows = np.flatnonzero(self.underlying == self.underlyings.index(underlying))
+        return tuple(self.names[k] for k in rows.tolist())
+
     def row(self, name: str) -> int:
         """Row of the instrument named `name`.
 

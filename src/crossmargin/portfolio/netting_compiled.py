@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import numpy.typing as npt
 from numba import types
@@ -12,9 +9,10 @@ from numba import types
 from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts
 from crossmargin.basics.compiled import Int, Ints, IntsOut, Nothing, compiled
 from crossmargin.basics.quantities import QUANTITY_LIMIT
+from crossmargin.basics.threads import for_each_range, thread_count
 from crossmargin.portfolio.netting import Codes, Netted, net_by_sorting
 
-_MOST_THREADS = 8
+_MOST_RANGES = 8
 
 _Codes = npt.NDArray[np.int32]
 _CODES = types.Array(types.int32, 1, "C", readonly=True)
@@ -29,22 +27,22 @@ def net_by_counting(owner: Codes, instrument: Codes, steps: IntArray, gross: Boo
     own, held = (np.ascontiguousarray(codes, dtype=np.int32) for codes in (owner, instrument))
     starts = np.zeros(n_owners + 1, dtype=np.int64)
     # Compiled loops do not check their indices.
-    assert counted(own, held, n_instruments, starts), "a row names an owner or instrument that is not there"
+    in_range = counted(own, held, n_instruments, starts)
+    assert in_range, "a row names an owner or instrument that is not there"
     grouped_instrument, grouped_steps = np.empty(len(steps), dtype=np.int64), np.empty(len(steps), dtype=np.int64)
     counts = np.zeros(n_owners, dtype=np.int64)
     too_large = np.zeros(n_owners, dtype=np.bool_)
-    n_threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
-    bounds = np.searchsorted(starts, np.linspace(0, len(steps), n_threads + 1)[1:-1]).tolist()
+    # Each range reads all rows and writes those of its own owners, so more of them soon stop paying.
+    n_ranges = min(_MOST_RANGES, thread_count())
+    bounds = np.searchsorted(starts, np.linspace(0, len(steps), n_ranges + 1)[1:-1]).tolist()
     ranges = [(a, b) for a, b in zip([0, *bounds], [*bounds, n_owners], strict=True) if a < b]
     next_place = starts[:-1].copy()
 
-    def net_range(first_and_last: tuple[int, int]) -> None:
-        first, last = first_and_last
+    def net_range(first: int, last: int) -> None:
         grouped(own, held, steps, first, last, next_place, grouped_instrument, grouped_steps)
         added(first, last, starts, gross, n_instruments, grouped_instrument, grouped_steps, counts, too_large)
 
-    with ThreadPoolExecutor(len(ranges) or 1) as pool:
-        list(pool.map(net_range, ranges))
+    for_each_range(net_range, ranges)
     if too_large.any():
         wrong = too_large[own]
         found = net_by_sorting(own[wrong], held[wrong], steps[wrong], gross, n_instruments)

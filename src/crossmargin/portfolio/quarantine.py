@@ -52,7 +52,7 @@ def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unm
     """Take the margin accounts that problems are about out of a book.
 
     A problem with an `account` is about the margin account of that name, and that of the member of that name. One with
-    an `instrument` alone is about every margin account a member of which holds it.
+    an `instrument`, or several, alone is about every margin account a member of which holds one of them.
 
     Returns
     -------
@@ -68,18 +68,15 @@ def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unm
     problems = list(problems)
     if not problems:
         return book, ()
-    instrument_of = [
-        None if p.account or not p.instrument else found_name(book.instruments, p.instrument) for p in problems
-    ]
-    holders = _holders(book, sorted({k for k in instrument_of if k is not None}))
+    held_of = [[] if p.account else _held(book, (p.instrument, *p.instruments)) for p in problems]
+    holders = _holders(book, sorted({k for held in held_of for k in held}))
     concerned: dict[int, list[Problem]] = {}
-    for problem, instrument in zip(problems, instrument_of, strict=True):
-        if instrument is not None:
-            owners = holders[instrument].tolist()
-        else:
-            owners = _named(book, problem.account) if problem.account else []
-            if not owners:
-                raise_problems(problems)
+    for problem, held in zip(problems, held_of, strict=True):
+        # What is listed and came to nothing is held by nobody, and is dropped with the others' own.
+        owners = {owner for k in held for owner in holders[k].tolist()}
+        owners.update(_named(book, problem.account) if problem.account else ())
+        if not held and not owners:
+            raise_problems(problems)
         for owner in owners:
             concerned.setdefault(owner, []).append(problem)
     left_out = tuple(
@@ -87,6 +84,12 @@ def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unm
         for k in sorted(concerned)
     )
     return book.without(concerned), left_out
+
+
+def _held(book: Book, instruments: Iterable[str]) -> list[int]:
+    """Those of `instruments` that the book lists."""
+    found = (found_name(book.instruments, name) for name in instruments if name)
+    return [k for k in found if k is not None]
 
 
 def _named(book: Book, name: str) -> list[int]:

@@ -161,6 +161,7 @@ def _index_prices(market: Market, held: InstrumentTable, problems: list[Problem]
             found=f"no index price for underlying '{name}' at {format_utc(market.as_of)} ({market.source})",
             needed="Add its index price to the market.",
             kind=MissingQuoteError,
+            instruments=held.names_of(name),
         )
         for name in missing
     ]

@@ -173,7 +173,7 @@ def contract_table(
         As `pricing_inputs`.
     """
     rows = market.rows(instruments)
-    problems = parameters.not_covered(market.instruments.take(rows).underlyings)
+    problems = parameters.not_covered(market.instruments.take(rows))
     try:
         inputs = pricing_inputs(market, instruments, policy)
     except CrossmarginError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
+from crossmargin.instruments.table import InstrumentTable
 from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.scenarios.grid import GridRanges, GridShape
 
@@ -72,15 +73,16 @@ class GridParameters:
             if self.ranges.get(name) != older.ranges.get(name) or self.charges.get(name) != older.charges.get(name)
         )
 
-    def not_covered(self, underlyings: tuple[str, ...]) -> list[Problem]:
-        """A problem for every underlying without parameters."""
+    def not_covered(self, instruments: InstrumentTable) -> list[Problem]:
+        """A problem for every underlying without parameters, about all of its instruments."""
         return [
             Problem(
                 found=f"no parameters for underlying '{name}' in '{self.info.name}'",
                 needed=f"It covers {', '.join(self.ranges)}; add '{name}' in a parameter file of your own.",
                 kind=UnsupportedError,
+                instruments=instruments.names_of(name),
             )
-            for name in underlyings
+            for name in instruments.underlyings
             if name not in self.ranges
         ]
 
