@@ -80,6 +80,7 @@ def ticks(count: int) -> Iterator[MarketMove]:
         market = replace(
             market,
             index={"BTC": market.index["BTC"] * move},
+            prices={**market.prices, "BTC": market.index["BTC"] * move},
             forward=market.forward * move,
             vol=market.vol * (1 + rng.normal(0, 0.001, len(market.vol))),
             mark=np.full(len(market.mark), np.nan),  # the model's own, so that mark and vol agree

@@ -85,9 +85,9 @@ def margin(
         Listing every problem of all inputs.
     """
     handling = _handling(on_error)
-    inputs = read_inputs(positions, market, balances, policy=policy, on_error=handling)
     method = _method(methodology, parameters, overrides)
     with using_threads(threads):
+        inputs = read_inputs(positions, market, balances, policy=policy, on_error=handling)
         return MarginResult.of_book(
             inputs.book,
             inputs.market,

@@ -27,7 +27,7 @@ from crossmargin.aggregation.sweep import (
     unit_sum,
     worst_loss,
 )
-from crossmargin.basics.errors import ParameterError, ShapeError
+from crossmargin.basics.errors import InputError, ParameterError, QuantityError, ShapeError
 from crossmargin.basics.threads import using_threads
 
 N_INSTRUMENTS = 23
@@ -174,11 +174,33 @@ def test_indices_that_do_not_exist_are_refused_before_the_kernel_reads_there() -
         Holdings(offsets=np.array([0, 2, 1]), instrument=np.array([0, 0]), quantity=np.array([1.0, 1.0]))
     with pytest.raises(ShapeError, match="1 instruments and 2 quantities"):
         Holdings(offsets=np.array([0, 1]), instrument=np.array([0]), quantity=np.array([1.0, 1.0]))
+    for offsets in ([1, 2], [0, 1], []):
+        with pytest.raises(ShapeError, match="rise from 0 to 2"):
+            Holdings(
+                offsets=np.array(offsets, dtype=np.int64), instrument=np.array([0, 0]), quantity=np.array([1.0, 1.0])
+            )
     held = Holdings(offsets=np.array([0, 1]), instrument=np.array([5]), quantity=np.array([1.0]))
     with pytest.raises(ShapeError, match="instrument 5 of a table of 5"):
         worst_loss(held, np.zeros((5, 3)))
     with pytest.raises(ShapeError, match="units 1 to 1 of 1"):
         worst_loss(held, np.zeros((6, 3)), np.array([1]))
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_what_is_no_finite_number_is_refused(wrong: float) -> None:
+    with pytest.raises(QuantityError, match="no finite number"):
+        Holdings(offsets=np.array([0, 1]), instrument=np.array([0]), quantity=np.array([wrong]))
+    held = Holdings(offsets=np.array([0, 2]), instrument=np.array([0, 0]), quantity=np.array([1e300, -1e300]))
+    with pytest.raises(InputError, match="no finite number"):
+        worst_loss(held, np.array([[1.0, wrong]]))
+    with pytest.raises(InputError, match="no finite number"):
+        unit_sum(held, np.array([wrong]))
+    for mode in (plain_numpy, compiled):
+        with mode(), np.errstate(over="ignore", invalid="ignore"):
+            with pytest.raises(InputError, match="beyond what a float holds"):
+                worst_loss(held, np.array([[1e300, 1.0]]))
+            with pytest.raises(InputError, match="beyond what a float holds"):
+                expected_shortfall(held, np.array([[1e300, 1.0]]), Tail(level=Decimal("0.5")))
 
 
 def test_a_table_of_more_than_2_to_the_31_numbers(tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def moved(market: Market, underlying: str, price: float, vol: float) -> Market:
     return replace(
         market,
         index={**market.index, underlying: market.index[underlying] * (1 + price)},
+        prices=market.prices
+        if underlying == "SPX"
+        else {**market.prices, underlying: market.index[underlying] * (1 + price)},
         mark=market.mark * grown,
         forward=market.forward * grown,
         vol=np.where(its, np.maximum(market.vol + vol, 0.01), market.vol),
@@ -249,3 +252,25 @@ def test_the_explanation_of_an_account_is_its_figure() -> None:
         assert standing is not None
         assert evaluation.standing is not None
         assert evaluation.standing.equity.tolist() == standing.equity.tolist()
+
+
+def test_a_listing_that_the_method_cannot_price_does_not_slow_the_others() -> None:
+    """What the market lists is priced ahead, but for an underlying without parameters that nobody holds."""
+    only = {**DOCUMENT, "underlyings": {name: DOCUMENT["underlyings"][name] for name in ("BTC", "ETH")}}
+    held = read_positions([{"account": "a", "instrument": CALL, "quantity": "1"}])
+    book = LiveBook(held, books.market(), methodology("scenario-grid", only))
+    affected = book.apply(Trade(account="a", instrument=ETH_CALL, steps=STEPS_PER_UNIT))
+    assert affected.tolist() == [0]
+    assert "SPX" not in str(book.evaluation_of(0).margined.instruments)
+    with pytest.raises(CrossmarginError, match="no parameters for underlying 'SPX'"):
+        book.apply(Trade(account="a", instrument="SPX   260320P06800000", steps=STEPS_PER_UNIT))
+
+
+def test_a_coin_s_price_is_no_business_of_who_holds_another_coin() -> None:
+    market = books.market()
+    assert market.moved_underlyings(moved(market, "BTC", 0.01, 0.0)) == {"BTC"}
+    dollar_less = replace(market, prices={**market.prices, "USD": 0.99})
+    assert market.moved_underlyings(dollar_less) == {"BTC", "ETH", "SPX"}  # all are quoted in dollars
+    unused = replace(market, prices={**market.prices, "USDC": 0.99})
+    assert market.moved_underlyings(unused) == frozenset()
+    assert market.moved_underlyings(replace(market, as_of=market.as_of + timedelta(seconds=1))) is None

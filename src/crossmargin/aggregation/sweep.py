@@ -19,7 +19,7 @@ import numpy as np
 
 from crossmargin.aggregation import loops
 from crossmargin.basics.arrays import FloatArray, IntArray, owners_of, run_starts
-from crossmargin.basics.errors import ParameterError, ShapeError
+from crossmargin.basics.errors import InputError, ParameterError, QuantityError, ShapeError
 from crossmargin.basics.threads import for_each_range, thread_count
 
 BLOCK_UNITS = 4096
@@ -59,8 +59,11 @@ class Holdings:
         held = self.instrument
         if len(self.quantity) != len(held):
             raise ShapeError(f"{len(held)} instruments and {len(self.quantity)} quantities")
-        if self.offsets[0] < 0 or self.offsets[-1] > len(held) or np.any(self.offsets[1:] < self.offsets[:-1]):
+        ends = len(self.offsets) and self.offsets[0] == 0 and self.offsets[-1] == len(held)
+        if not ends or np.any(self.offsets[1:] < self.offsets[:-1]):
             raise ShapeError(f"offsets that do not rise from 0 to {len(held)}")
+        if not np.isfinite(self.quantity).all():
+            raise QuantityError("a quantity that is no finite number")
         if len(held) and held.min() < 0:
             raise ShapeError(f"a position in instrument {held.min()}")
         object.__setattr__(self, "largest", int(held.max(initial=-1)))
@@ -94,10 +97,17 @@ class LaidOut:
 
 
 def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
-    """`unit_pnl` of shape `(n_instruments, n_scenarios)` as the loops read it."""
+    """`unit_pnl` of shape `(n_instruments, n_scenarios)` as the loops read it.
+
+    Raises
+    ------
+    InputError
+        If it holds NaN or infinity.
+    """
     if isinstance(unit_pnl, LaidOut):
         return unit_pnl
-    assert np.isfinite(unit_pnl).all()
+    if not np.isfinite(unit_pnl).all():
+        raise InputError("a unit P&L that is no finite number")
     n_instruments, n_scenarios = unit_pnl.shape
     row_length = -(-max(n_scenarios, 1) // _VECTOR) * _VECTOR
     room = np.zeros(n_instruments * row_length + _VECTOR)
@@ -111,7 +121,8 @@ def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
 class Segments:
     """Positions of each unit cut more finely: by expiry, tier, bucket.
 
-    The sweep of a segment is that of a unit with a longer list; a method may then be non-linear in each segment.
+    Segments are swept as units are: they are `Holdings` too, of more and smaller ones. A method may then treat each
+    segment's P&L in a non-linear way before it adds those of a unit.
 
     Parameters
     ----------
@@ -211,7 +222,8 @@ def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     sweep = _Sweep(holdings, len(of_one), 1)
     sums = np.empty(holdings.n_units)
     of_one = np.ascontiguousarray(of_one, dtype=np.float64)
-    assert np.isfinite(of_one).all()
+    if not np.isfinite(of_one).all():
+        raise InputError("a figure of one contract that is no finite number")
     for_each_range(
         lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
         sweep.ranges(),
@@ -243,6 +255,7 @@ def worst_loss(
     sweep.run("worst", loss, scenario)
     np.negative(loss, out=loss)
     loss += 0.0  # a loss of nothing is 0, not -0
+    _require_finite(loss)
     return loss, scenario
 
 
@@ -309,7 +322,14 @@ def expected_shortfall(
         scenario[first:last] = worst_scenario[:, 0]
 
     for_each_range(one_block, sweep.ranges())
+    _require_finite(shortfall)
     return shortfall, scenario
+
+
+def _require_finite(losses: FloatArray) -> None:
+    """Finite quantities and gains can still multiply to more than a float holds."""
+    if not np.isfinite(losses).all():
+        raise InputError("a loss beyond what a float holds")
 
 
 def tail_scenarios(
@@ -386,7 +406,7 @@ class _Sweep:
     def tail(self, first: int, last: int, n_tail: int) -> tuple[FloatArray, IntArray]:
         """Of units `first` to `last` only: nothing of the size of all units times the tail."""
         pnl = np.empty((last - first, n_tail))
-        scenario = np.empty((last - first, n_tail), dtype=np.int64)
+        scenario = np.zeros((last - first, n_tail), dtype=np.int64)
         self.loop.tail(*self.holdings, *self.table, self.units[first:last], 0, last - first, pnl, scenario)
         return pnl, scenario
 

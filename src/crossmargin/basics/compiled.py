@@ -53,6 +53,6 @@ def compiled(result: types.Type, *arguments: types.Type) -> Callable[[_Kernel], 
 
 
 def inlined(function: _Kernel) -> _Kernel:
-    """A part of kernels: compiled with each of them, never by itself."""
-    made = numba.njit(nogil=True, fastmath=False, error_model="numpy", boundscheck=False)(function)
+    """A part of kernels: put into each of them before it is compiled, for a call costs as much as a short loop."""
+    made = numba.njit(nogil=True, fastmath=False, error_model="numpy", boundscheck=False, inline="always")(function)
     return cast(_Kernel, made)

@@ -1,6 +1,7 @@
 """How many threads the calculation takes, and the pool that runs them.
 
-A thread count never changes a number: work is cut by risk units, and each unit is done by one thread in one order.
+A thread count never changes a number: work is cut by risk units or by cells, and each is done by one thread in one
+order.
 """
 
 from __future__ import annotations
@@ -8,28 +9,29 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # Imported where a pool is made: it brings in logging, which a small book should not wait for.
+    from concurrent.futures import ThreadPoolExecutor
 
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 _pools: dict[int, ThreadPoolExecutor] = {}
 _inside = threading.local()
 
-
-def _enter() -> None:
-    _inside.pool = True
-
-
-
-# A fork has the pool but not its threads: work given to it would never be done.
-os.register_at_fork(after_in_child=_pools.clear)
+if hasattr(os, "register_at_fork"):
+    # A fork has the pool but not its threads: work given to it would never be done.
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
 def thread_count() -> int:
     """Threads in use: as `using_threads` says, else the processors that this process may run on."""
     chosen = _chosen.get()
-    return chosen if chosen is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if chosen is not None:
+        return chosen
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -49,9 +51,7 @@ def for_each_range(work: Callable[[int, int], None], ranges: Sequence[tuple[int,
         for first, last in ranges:
             work(first, last)
         return
-    if count not in _pools:
-        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="crossmargin", initializer=_enter)
-    running = [_pools[count].submit(work, first, last) for first, last in ranges]
+    running = [_pool(count).submit(work, first, last) for first, last in ranges]
     try:
         for one in running:
             one.result()
@@ -59,3 +59,15 @@ def for_each_range(work: Callable[[int, int], None], ranges: Sequence[tuple[int,
         for one in running:
             one.cancel()
         raise
+
+
+def _pool(count: int) -> ThreadPoolExecutor:
+    if count not in _pools:
+        from concurrent.futures import ThreadPoolExecutor
+
+        _pools[count] = ThreadPoolExecutor(count, thread_name_prefix="crossmargin", initializer=_enter)
+    return _pools[count]
+
+
+def _enter() -> None:
+    _inside.pool = True

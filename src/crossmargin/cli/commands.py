@@ -15,8 +15,8 @@ import cyclopts
 from cyclopts import Parameter
 
 from crossmargin._version import __version__
-from crossmargin.basics.errors import InputError, Problem
-from crossmargin.cli.writing import require_places, write_table, write_text
+from crossmargin.basics.errors import InputError, Problem, raise_problems
+from crossmargin.cli.writing import finished, require_places, write_table, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +96,8 @@ def margin(
     rows: int | None = None,
     on_error: str = "refuse",
     threads: int | None = None,
+    cluster: str | None = None,
+    workers: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
     """Margin every account of a book.
@@ -117,9 +119,20 @@ def margin(
         refuse everything if anything is wrong, or quarantine: leave out the accounts that it concerns, and list them.
     threads
         Threads to calculate on; all processors if left out. No number depends on it.
+    cluster
+        Margin on a Ray cluster: its address, or local to start one here. Positions and --out are Parquet files.
+    workers
+        Tasks at once on the cluster; all of its processors if left out.
     json_
         Print JSON instead of a table.
     """
+    if cluster is not None:
+        handling = _handling(on_error)
+        _refuse_beside_cluster(positions, out, report=report, rows=rows, threads=threads)
+        assert out is not None
+        return _margin_on_cluster(positions, inputs, methodology, handling, cluster, workers, out, json_=json_)
+    if workers is not None:
+        raise InputError(Problem(found="--workers without --cluster", needed="--threads says how many threads."))
     from crossmargin.answers.result import MarginResult
     from crossmargin.basics.threads import using_threads
     from crossmargin.cli import show
@@ -129,8 +142,8 @@ def margin(
     _require_count("--threads", threads, least=1)
     handling = _handling(on_error)
     require_places(table=out, page=report)
-    loaded = _loaded(positions, inputs, methodology, handling)
     with using_threads(threads), progress("accounts", quiet=json_) as done:
+        loaded = _loaded(positions, inputs, methodology, handling)
         result = MarginResult.of_book(
             loaded.book,
             loaded.market,
@@ -152,6 +165,75 @@ def margin(
         where = f"all are in {out}" if out is not None else "--out FILE writes all"
         print(show.margin_text(result, rows, where=where))
     return ATTENTION if result.unmargined or _anybody_short(result.figures.standing) else ANSWERED
+
+
+def _refuse_beside_cluster(
+    positions: Path, out: Path | None, *, report: Path | None, rows: int | None, threads: int | None
+) -> None:
+    """What a cluster cannot do, all at once."""
+    from crossmargin.files.tables import head, is_parquet
+
+    problems = []
+    if not is_parquet(head(positions)):
+        problems.append(
+            Problem(
+                found="positions for a cluster are no Parquet file",
+                needed="Workers read them in parts: write them as Parquet.",
+                file=positions.name,
+            )
+        )
+    if out is None or out.suffix.lower() != ".parquet":
+        problems.append(Problem(found="--cluster writes a Parquet file", needed="Name it with --out FILE.parquet."))
+    for name, given in (("--report", report), ("--rows", rows), ("--threads", threads)):
+        if given is not None:
+            problems.append(Problem(found=f"{name} beside --cluster", needed=f"Leave {name} out."))
+    raise_problems(problems)
+
+
+def _margin_on_cluster(
+    positions: Path,
+    inputs: Inputs,
+    methodology: str | None,
+    handling: OnError,
+    address: str,
+    workers: int | None,
+    out: Path,
+    *,
+    json_: bool,
+) -> int:
+    from crossmargin.cli import show
+    from crossmargin.cli.progress import progress
+    from crossmargin.cluster.margin import margin_on_cluster
+    from crossmargin.files.market import read_market
+    from crossmargin.methodologies.registry import methodology as method_named
+
+    _require_count("--workers", workers, least=1)
+    if inputs.market is None:
+        raise InputError(Problem(found="no market", needed="Give it with --market FILE."))
+    method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
+    market = read_market(inputs.market, market_format=inputs.market_format, as_of=inputs.as_of)
+    with progress("rows", quiet=json_) as done:
+        report = margin_on_cluster(
+            positions,
+            market,
+            method,
+            _policy(inputs.missing),
+            out=out,
+            balances=inputs.balances,
+            on_error=handling,
+            address=address,
+            workers=workers,
+            progress=done,
+        )
+    finished.append(out)
+    if json_:
+        _print_json(show.cluster_dict(report))
+    else:
+        import polars as pl
+
+        table = pl.read_parquet(out, columns=list(report.totals)).drop_nulls()
+        print(show.cluster_text(report, market, {name: table[name].to_numpy() for name in table.columns}))
+    return ATTENTION if report.unmargined or report.deficits else ANSWERED
 
 
 @app.command

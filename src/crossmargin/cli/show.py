@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from crossmargin.market.stand_ins import Fill
 from crossmargin.portfolio.quarantine import Unmargined
 from crossmargin.reports import numbers
 from crossmargin.standing.standing import STATES
+
+if TYPE_CHECKING:
+    from crossmargin.cluster.margin import ClusterReport
 
 ALL_UP_TO = 50
 """Accounts of a book whose every account is printed."""
@@ -92,6 +96,71 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
         lines += ["", *_unmargined(result.unmargined, "--json has all")]
     lines += ["", footer(result.prepared.market, r.fills)]
     return "\n".join(lines)
+
+
+def cluster_text(report: ClusterReport, market: Market, figures: Mapping[str, FloatArray]) -> str:
+    """What a cluster did: totals, and whoever could not be margined.
+
+    Parameters
+    ----------
+    figures : mapping of str to ndarray of shape (n_accounts,)
+        Columns of the answer, added up as `margin_text` adds them up.
+    """
+    need, alone, maintenance = (
+        numbers.requirement_total(figures[f"requirement_{name}"]) for name in ("initial", "isolated", "maintenance")
+    )
+    shards = f"{report.n_shards:,} shard" + ("s" if report.n_shards > 1 else "")
+    lines = [
+        f"Margin of {report.n_accounts:,} accounts from {report.n_rows:,} rows, in {report.currency}: {report.out}",
+        "",
+        table(
+            [
+                Column(
+                    header="",
+                    cells=["requirement", "isolated", "saving", "maintenance", "option value"],
+                    align="left",
+                ),
+                Column(
+                    header="total",
+                    cells=[
+                        numbers.money(need),
+                        numbers.money(alone),
+                        f"{numbers.money(alone - need)} ({_ratio(float(alone - need), float(alone))})",
+                        numbers.money(maintenance),
+                        numbers.money(float(figures["net_option_value"].sum())),
+                    ],
+                ),
+            ]
+        ),
+        "",
+        f"{shards} on {report.workers} workers; {report.retried} begun again because a worker died.",
+    ]
+    if report.deficits:
+        lines.append(f"In deficit: {report.deficits:,} accounts.")
+    if report.unmargined:
+        lines += ["", *_unmargined(report.unmargined, f"{report.out} has all")]
+    lines += ["", footer(market, report.fills)]
+    return "\n".join(lines)
+
+
+def cluster_dict(report: ClusterReport) -> dict[str, object]:
+    """The same as plain data, decimals as strings."""
+    return {
+        "out": str(report.out),
+        "rows": report.n_rows,
+        "accounts": report.n_accounts,
+        "currency": report.currency,
+        "totals": {name: repr(value) for name, value in report.totals.items()},
+        "deficits": report.deficits,
+        "shards": report.n_shards,
+        "workers": report.workers,
+        "retried": report.retried,
+        "unmargined": [
+            {"account": one.account, "members": list(one.members), "reasons": [str(p) for p in one.problems]}
+            for one in report.unmargined
+        ],
+        "stand_ins": [fill.to_dict() for fill in report.fills],
+    }
 
 
 def _unmargined(left_out: Sequence[Unmargined], where: str) -> list[str]:

@@ -137,7 +137,8 @@ class LiveBook:
         Returns
         -------
         ndarray of shape (n_affected,)
-            Margin accounts whose figures were calculated again, ascending.
+            Margin accounts whose figures were calculated again, ascending: all of them for a new account, which also
+            renumbers the others, and for a trade in what was not priced before.
 
         Raises
         ------
@@ -204,8 +205,7 @@ class LiveBook:
         unlisted = isinstance(event, Trade) and event.instrument not in self._listed
         first_deposit = isinstance(event, Deposit) and self._collateral is None
         if account is None or unlisted or first_deposit:
-            self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
-            return np.array([self._members[event.account]])
+            return self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
         book = _after(self._books_of(account)[0], event)
         margined = with_coins(book, self._market)
         required = self._methodology.account_requirements(
@@ -348,7 +348,8 @@ def _priced_listing(margined: Book, market: Market, methodology: Methodology, po
         try:
             return methodology.price(tuple(sorted(names)), market, policy)
         except CrossmarginError as error:
-            not_held = {problem.instrument for problem in error.problems} & (names - held)
+            about = {name for problem in error.problems for name in (problem.instrument, *problem.instruments)}
+            not_held = about & (names - held)
             if names == held:
                 raise
             # A problem that names no instrument may be about one that nobody holds.

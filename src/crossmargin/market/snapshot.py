@@ -295,14 +295,14 @@ class Market:
         )
 
     def moved_underlyings(self, newer: Market) -> frozenset[str] | None:
-        """Underlyings whose quotes or index differ in `newer`; `None` if what differs is more than that.
+        """Underlyings whose instruments may be worth something else in `newer`; `None` for all of them.
 
-        The time, a currency's price, a listing or a rule of reading touches everything.
+        Those with another quote or index, and those of instruments quoted in a currency with another dollar price.
+        The time, the listing or a rule of reading touches everything.
         """
         same = (
             self.as_of == newer.as_of
             and self.vol_source is newer.vol_source
-            and dict(self.prices) == dict(newer.prices)
             and self.instruments.instruments == newer.instruments.instruments
         )
         if not same:
@@ -311,10 +311,11 @@ class Market:
         for name in ("bid", "ask", "mark", "vol", "forward", "discount", "vol_normal"):
             old, new = getattr(self, name), getattr(newer, name)
             differs |= (old != new) & ~(np.isnan(old) & np.isnan(new))
+        repriced = _differing(self.prices, newer.prices)
+        if repriced:
+            differs |= np.array([one.quote_currency in repriced for one in self.instruments.instruments])
         moved = {self.instruments.underlyings[k] for k in np.unique(self.instruments.underlying[differs]).tolist()}
-        both = {**self.index, **newer.index}
-        moved |= {name for name in both if self.index.get(name) != newer.index.get(name)}
-        return frozenset(moved)
+        return frozenset(moved | _differing(self.index, newer.index))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -328,3 +329,7 @@ class Market:
         for column in (self.bid, self.ask, self.mark, self.vol, self.forward, self.discount, self.vol_normal):
             digest.update(np.ascontiguousarray(column).tobytes())
         return f"sha256:{digest.hexdigest()}"
+
+
+def _differing(old: Mapping[str, float], new: Mapping[str, float]) -> set[str]:
+    return {name for name in {**old, **new} if old.get(name) != new.get(name)}

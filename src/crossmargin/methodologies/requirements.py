@@ -44,7 +44,7 @@ class Units:
     name_all, scenario_all : callable
         Make `names` and `scenario_worst`: a million strings are made when somebody reads them.
     components : mapping of str to ndarray of shape (n_units,)
-        AccountRequirements by name, in the order of the calculation, requirement currency.
+        Charges by name, in the order of the calculation, requirement currency.
     requirement_initial, requirement_isolated : ndarray of shape (n_units,)
         Of the unit, and the sum over its positions each margined alone.
     net_option_value : ndarray of shape (n_units,)

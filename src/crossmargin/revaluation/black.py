@@ -23,7 +23,6 @@ NaN too: refusing them with a name is the business of whoever reads the market.
 from __future__ import annotations
 
 import math
-import os
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,6 +30,7 @@ import numpy.typing as npt
 
 from crossmargin.basics.arrays import BoolArray, FloatArray
 from crossmargin.basics.errors import ShapeError
+from crossmargin.basics.threads import for_each_range, thread_count, using_threads
 
 _Arrays: TypeAlias = tuple[FloatArray, ...]
 
@@ -42,7 +42,6 @@ _TILE_SIZE: Final = 16_384
 _TILE_SIZE_THREADED: Final = 65_536
 # Below this many values (10 ms) a second thread gains nothing that anyone would notice.
 _THREADED_SIZE: Final = 200_000
-_THREADS_MOST: Final = 8
 
 _SQRT_TWO_PI: Final = math.sqrt(2.0 * math.pi)
 
@@ -588,8 +587,10 @@ def _in_tiles(
     size = flat_calls.size
     outputs = tuple(np.empty(size) for _ in range(n_outputs))
 
-    n_threads = _thread_count(size, threads)
-    tile_size = _TILE_SIZE if n_threads == 1 else _TILE_SIZE_THREADED
+    count = thread_count() if threads is None else max(1, threads)
+    if threads is None and size < _THREADED_SIZE:
+        count = 1
+    tile_size = _TILE_SIZE if count == 1 else _TILE_SIZE_THREADED
 
     def work(start: int, stop: int) -> None:
         tile = formula(min(tile_size, stop - start))
@@ -599,24 +600,7 @@ def _in_tiles(
                 part = slice(first, min(first + tile_size, stop))
                 tile.fill(tuple(a[part] for a in flat), flat_calls[part], tuple(a[part] for a in outputs))
 
-    if n_threads == 1:
-        if size:
-            work(0, size)
-    else:
-        # Imported here: it brings in logging, which a small book should not wait for.
-        from concurrent.futures import ThreadPoolExecutor
-
-        share = max(1, math.ceil(size / n_threads))
-        starts = range(0, size, share)
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(work, starts, [min(start + share, size) for start in starts]))
+    share = max(1, math.ceil(size / count))
+    with using_threads(count):
+        for_each_range(work, [(start, min(start + share, size)) for start in range(0, size, share)])
     return tuple(a.reshape(shape) for a in outputs)
-
-
-def _thread_count(size: int, threads: int | None) -> int:
-    """What was asked for; otherwise one a core for large grids."""
-    if threads is not None:
-        return max(1, threads)
-    if size < _THREADED_SIZE:
-        return 1
-    return min(os.cpu_count() or 1, _THREADS_MOST)
