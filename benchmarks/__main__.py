@@ -17,7 +17,6 @@ MODULES = (
     "benchmarks.book",
     "benchmarks.live",
     "benchmarks.cluster",
-    "benchmarks.cluster",
     "benchmarks.cli",
 )
 

@@ -8,6 +8,7 @@ on as many threads as there are: the bits are the same. Nothing of the size unit
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _CHUNK_UNITS = 1 << 14
 _SMALLEST_CHUNK = 256
 _COMPILED_FROM = 50_000_000
 """Multiplications from which the compiled loop pays for its import (0.7 s) in a process that has not done it."""
+_MOST_PNL = 1e300
+"""Sums that cannot pass this cannot become infinite, and no difference of infinities can pass for a number."""
 _KERNELS = "crossmargin.aggregation.kernels"
 _VECTOR = 8
 
@@ -52,6 +55,8 @@ class Holdings:
     quantity: FloatArray
     largest: int = field(init=False)
     """Largest of `instrument`, -1 if nothing is held: the compiled loop trusts its indices, so they are checked."""
+    size: float = field(init=False)
+    """No sum of quantities is larger: so that no P&L can be, whatever a unit holds."""
 
     def __post_init__(self) -> None:
         for name, kind in (("offsets", np.int64), ("instrument", np.int64), ("quantity", np.float64)):
@@ -62,11 +67,13 @@ class Holdings:
         ends = len(self.offsets) and self.offsets[0] == 0 and self.offsets[-1] == len(held)
         if not ends or np.any(self.offsets[1:] < self.offsets[:-1]):
             raise ShapeError(f"offsets that do not rise from 0 to {len(held)}")
-        if not np.isfinite(self.quantity).all():
+        size = float(np.abs(self.quantity).max(initial=0.0))
+        if not math.isfinite(size):
             raise QuantityError("a quantity that is no finite number")
         if len(held) and held.min() < 0:
             raise ShapeError(f"a position in instrument {held.min()}")
         object.__setattr__(self, "largest", int(held.max(initial=-1)))
+        object.__setattr__(self, "size", size * len(held))
 
     @property
     def n_units(self) -> int:
@@ -88,12 +95,15 @@ class LaidOut:
     ----------
     flat : ndarray of shape (n_instruments * row_length,)
         The rows one after the other, padded with zeros.
+    largest : float
+        Largest magnitude in it.
     """
 
     flat: FloatArray
     row_length: int
     n_instruments: int
     n_scenarios: int
+    largest: float
 
 
 def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
@@ -106,15 +116,24 @@ def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
     """
     if isinstance(unit_pnl, LaidOut):
         return unit_pnl
-    if not np.isfinite(unit_pnl).all():
-        raise InputError("a unit P&L that is no finite number")
+    largest = _largest(unit_pnl)
     n_instruments, n_scenarios = unit_pnl.shape
     row_length = -(-max(n_scenarios, 1) // _VECTOR) * _VECTOR
     room = np.zeros(n_instruments * row_length + _VECTOR)
     skip = (-room.__array_interface__["data"][0] // 8) % _VECTOR
     flat = room[skip : skip + n_instruments * row_length]
     flat.reshape(n_instruments, row_length)[:, :n_scenarios] = unit_pnl
-    return LaidOut(flat=flat, row_length=row_length, n_instruments=n_instruments, n_scenarios=n_scenarios)
+    return LaidOut(
+        flat=flat, row_length=row_length, n_instruments=n_instruments, n_scenarios=n_scenarios, largest=largest
+    )
+
+
+def _largest(of_one: FloatArray) -> float:
+    """Largest magnitude of figures of one contract; they are finite."""
+    largest = float(np.abs(of_one).max(initial=0.0))
+    if not math.isfinite(largest):
+        raise InputError("a figure of one contract that is no finite number")
+    return largest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -219,11 +238,9 @@ def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntA
 
 def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     """Sum of `quantity * of_one` in each unit, `of_one` of shape `(n_instruments,)`: a sweep of one scenario."""
-    sweep = _Sweep(holdings, len(of_one), 1)
+    sweep = _Sweep(holdings, len(of_one), 1, _largest(of_one))
     sums = np.empty(holdings.n_units)
     of_one = np.ascontiguousarray(of_one, dtype=np.float64)
-    if not np.isfinite(of_one).all():
-        raise InputError("a figure of one contract that is no finite number")
     for_each_range(
         lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
         sweep.ranges(),
@@ -255,7 +272,6 @@ def worst_loss(
     sweep.run("worst", loss, scenario)
     np.negative(loss, out=loss)
     loss += 0.0  # a loss of nothing is 0, not -0
-    _require_finite(loss)
     return loss, scenario
 
 
@@ -322,14 +338,7 @@ def expected_shortfall(
         scenario[first:last] = worst_scenario[:, 0]
 
     for_each_range(one_block, sweep.ranges())
-    _require_finite(shortfall)
     return shortfall, scenario
-
-
-def _require_finite(losses: FloatArray) -> None:
-    """Finite quantities and gains can still multiply to more than a float holds."""
-    if not np.isfinite(losses).all():
-        raise InputError("a loss beyond what a float holds")
 
 
 def tail_scenarios(
@@ -358,9 +367,20 @@ def expect_work(multiplications: int) -> None:
 class _Sweep:
     """Arguments of the loops, checked, and the choice between the two implementations."""
 
-    def __init__(self, holdings: Holdings, n_instruments: int, n_scenarios: int, units: IntArray | None = None) -> None:
+    def __init__(
+        self,
+        holdings: Holdings,
+        n_instruments: int,
+        n_scenarios: int,
+        largest: float,
+        units: IntArray | None = None,
+    ) -> None:
         if holdings.largest >= n_instruments:
             raise ShapeError(f"a position in instrument {holdings.largest} of a table of {n_instruments}")
+        if holdings.size * largest > _MOST_PNL:
+            raise InputError(
+                f"positions of {holdings.size:g} contracts and {largest:g} a contract: too large to add up"
+            )
         if units is None:
             self.units = np.arange(holdings.n_units)
             n_positions = len(holdings.instrument)
@@ -376,7 +396,7 @@ class _Sweep:
     @classmethod
     def of_table(cls, holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntArray | None) -> _Sweep:
         table = laid_out(unit_pnl)
-        sweep = cls(holdings, table.n_instruments, table.n_scenarios, units)
+        sweep = cls(holdings, table.n_instruments, table.n_scenarios, table.largest, units)
         sweep.table = (table.flat, table.row_length, table.n_scenarios)
         return sweep
 
