@@ -67,7 +67,7 @@ class Holdings:
         ends = len(self.offsets) and self.offsets[0] == 0 and self.offsets[-1] == len(held)
         if not ends or np.any(self.offsets[1:] < self.offsets[:-1]):
             raise ShapeError(f"offsets that do not rise from 0 to {len(held)}")
-        size = float(np.abs(self.quantity).max(initial=0.0))
+        size = _magnitude(self.quantity)
         if not math.isfinite(size):
             raise QuantityError("a quantity that is no finite number")
         if len(held) and held.min() < 0:
@@ -128,9 +128,14 @@ def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
     )
 
 
+def _magnitude(values: FloatArray) -> float:
+    """Largest magnitude, NaN if there is one; without a copy of `values`."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
 def _largest(of_one: FloatArray) -> float:
     """Largest magnitude of figures of one contract; they are finite."""
-    largest = float(np.abs(of_one).max(initial=0.0))
+    largest = _magnitude(of_one)
     if not math.isfinite(largest):
         raise InputError("a figure of one contract that is no finite number")
     return largest
