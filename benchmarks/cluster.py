@@ -55,6 +55,7 @@ def on(workers: int) -> Values:
     """Accounts a second on `workers` workers, and on as many threads."""
     import polars as pl
 
+    from crossmargin.answers.account_table import account_table
     from crossmargin.answers.result import MarginResult
     from crossmargin.basics.threads import using_threads
     from crossmargin.cli.writing import write_table
@@ -77,7 +78,7 @@ def on(workers: int) -> Values:
         with using_threads(workers):
             inputs = read_inputs(source, market)
             result = MarginResult.of_book(inputs.book, inputs.market, method)
-            write_table(theirs_out, result.columns(), {})
+            write_table(theirs_out, account_table(result.columns(), {}, has_balances=False))
 
     with connected("local", workers) as session:
         for _ in range(RUNS + 1):

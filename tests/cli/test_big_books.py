@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from crossmargin.answers import result
+from crossmargin.answers.account_table import account_table
 from crossmargin.cli.main import main
 from crossmargin.cli.writing import write_table
-from crossmargin.engine import figures
 from crossmargin.sample import sample_paths
 
 PATHS = sample_paths()
@@ -183,173 +182,26 @@ COLUMNS: dict[str, Any] = {
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_an_account_without_figures_has_nulls_and_never_zeros(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"all{suffix}"
-    write_table(path, COLUMNS, {"c": "row 3: no vol; row 9: expired", "a": "no price"})
-    assert read(path).rows() == [
+    reasons = {"c": "row 3: no vol; row 9: expired", "a": "no price"}
+    write_table(path, account_table(COLUMNS, reasons, has_balances=True))
+    found = read(path)
+    shown = ("account", "requirement_initial", "coverage_ratio", "state", "reasons")
+    assert found.select(shown).rows() == [
         ("a", None, None, "unmargined", "no price"),
         ("b", 1.5, 2.0, "healthy", None),
         ("c", None, None, "unmargined", "row 3: no vol; row 9: expired"),
         ("d", 0.0, None, "call", None),
     ]
+    assert found.drop(shown).null_count().sum_horizontal().item() == 4 * (found.width - len(shown))
 
 
-def test_a_table_without_balances_or_without_anybody_margined(tmp_path: Path) -> None:
-    path = tmp_path / "all.parquet"
-    write_table(path, {"account": ["b"], "saving": [3.0]}, {"a": "no price"})
-    assert read(path).rows() == [("a", None, "unmargined", "no price"), ("b", 3.0, None, None)]
-    write_table(path, {"account": [], "saving": []}, {"a": "no price"})
-    assert read(path).rows() == [("a", None, "unmargined", "no price")]
-    write_table(path, {"account": [], "saving": [], "coverage_ratio": []}, {})
-    assert read(path).schema == {
-        "account": pl.String,
-        "saving": pl.Float64,
-        "coverage_ratio": pl.Float64,
-        "state": pl.String,
-        "reasons": pl.String,
-    }
-
-
-# ------------------------------------------------------------------------------------------------ quarantine
-
-
-@pytest.fixture
-def mixed(tmp_path: Path) -> Path:
-    """Four margin accounts, two of them with something that the market does not have."""
-    path = tmp_path / "mixed.csv"
-    path.write_text(
-        "account,instrument,quantity,netting_set\n"
-        f"ann,{PUT},-2,\n"
-        "bob,BTC-PERPETUAL,5000,desk\n"
-        "cid,BTC-26NOV21-58001-P,1,desk\n"
-        f"dan,{PUT},1,\n"
-        "eve,BTC-1JAN20-58000-P,1,\n"
-        "eve,BTC-26NOV21-58001-P,1,\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-UNLISTED = "'BTC-26NOV21-58001-P' is not in the market"
-EXPIRED = "it expired at 2020-01-01T08:00:00Z"
-
-
-def test_refused_by_default_with_every_problem(run: Run, mixed: Path) -> None:
-    for more in ((), ("--on-error", "refuse")):
-        answer = run("margin", mixed, *SAMPLE[1:], *more)
-        assert (answer.code, answer.out) == (2, "")
-        assert UNLISTED in answer.err
-        assert EXPIRED in answer.err
-
-
-def test_quarantine_lists_the_accounts_with_their_reasons_and_margins_the_others(run: Run, mixed: Path) -> None:
-    answer = run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine")
-    assert (answer.code, answer.err) == (1, "")
-    assert "Not margined, and in none of the figures: 2 accounts." in answer.out
-    said = " ".join(answer.out.split())
-    assert re.search(rf"not margined: desk: mixed\.csv, row 4, [^;]*{UNLISTED}", said)
-    assert re.search(rf"not margined: eve: [^;]*{EXPIRED}.*; .*{UNLISTED}", said)
-    table = answer.out.partition("Not margined")[0]
-    assert "desk" not in table
-    assert "eve" not in table
-    assert re.search(r"^ann .*\d", table, re.MULTILINE)
-
-
-def test_quarantine_in_json_and_in_the_file(run: Run, mixed: Path, tmp_path: Path) -> None:
-    arguments = ("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--out", tmp_path / "all.csv", "--json")
-    answer = run(*arguments)
-    assert (answer.code, answer.err) == (1, "")
-    document = json.loads(answer.out)
-    assert [account["account"] for account in document["accounts"]] == ["ann", "dan"]
-    assert [(one["account"], one["members"], len(one["reasons"])) for one in document["unmargined"]] == [
-        ("desk", ["bob", "cid"], 1),
-        ("eve", ["eve"], 2),
-    ]
-    frame = read(tmp_path / "all.csv")
-    assert frame["account"].to_list() == ["ann", "dan", "desk", "eve"]
-    assert frame["state"].to_list() == [None, None, "unmargined", "unmargined"]
-    figures = frame.drop("account", "state", "reasons")
-    assert figures.row(2) == figures.row(3) == (None,) * figures.width
-    assert frame["requirement_initial"].to_list()[:2] == [
-        float(account["requirement_initial"]) for account in document["accounts"]
-    ]
-    for reason, one in zip(frame["reasons"].to_list()[2:], document["unmargined"], strict=True):
-        assert all(text.rstrip(".") in reason for text in one["reasons"])
-
-
-def test_the_report_names_whom_it_leaves_out(run: Run, mixed: Path, tmp_path: Path) -> None:
-    page = tmp_path / "r.html"
-    assert run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--report", page).code == 1
-    text = page.read_text(encoding="utf-8")
-    assert "desk is not margined, and in no figure" in text
-    assert "eve is not margined, and in no figure" in text
-
-
-def test_the_others_have_the_figures_that_they_have_alone(run: Run, mixed: Path, tmp_path: Path) -> None:
-    alone = tmp_path / "alone.csv"
-    alone.write_text(f"account,instrument,quantity\nann,{PUT},-2\ndan,{PUT},1\n", encoding="utf-8")
-    with_others = json.loads(run("margin", mixed, *SAMPLE[1:], "--on-error", "quarantine", "--json").out)
-    answer = run("margin", alone, *SAMPLE[1:], "--on-error", "quarantine", "--json")
-    assert answer.code == 0
-    document = json.loads(answer.out)
-    assert document["accounts"] == with_others["accounts"]
-    assert document["unmargined"] == []
-
-
-def test_nobody_left_is_an_answer_without_figures(run: Run, tmp_path: Path) -> None:
-    positions, out = tmp_path / "p.csv", tmp_path / "all.parquet"
-    positions.write_text("account,instrument,quantity\na,BTC-1JAN20-58000-P,1\n", encoding="utf-8")
-    answer = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine", "--out", out)
-    assert answer.code == 1
-    assert "not margined: a: " in answer.out
-    assert read(out)["state"].to_list() == ["unmargined"]
-
-
-def test_a_row_whose_account_cannot_be_read_is_still_refused(run: Run, tmp_path: Path) -> None:
-    positions = tmp_path / "p.csv"
-    positions.write_text(f"account,instrument,quantity\na,{PUT},1\n,{PUT},1\n", encoding="utf-8")
-    answer = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine")
-    assert (answer.code, answer.out) == (2, "")
-    assert "row 3" in answer.err
-
-
-def test_many_unmargined_accounts_are_counted(run: Run, tmp_path: Path) -> None:
-    positions = tmp_path / "p.csv"
-    rows = "".join(f"account {k:03},BTC-1JAN20-58000-P,1\n" for k in range(25))
-    positions.write_text(f"account,instrument,quantity\na,{PUT},1\n{rows}", encoding="utf-8")
-    text = run("margin", positions, *SAMPLE[1:], "--on-error", "quarantine").out
-    assert "none of the figures: 25 accounts." in text
-    assert re.findall(r"not margined: (account \d+)", text) == [f"account {k:03}" for k in range(20)]
-    assert "and 5 more (--json has all)." in text
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("--on-error", "zz", "--on-error zz. refuse or quarantine"),
-        ("--threads", "0", "--threads 0. 1 or more"),
-        ("--rows", "-1", "--rows -1. 0 or more"),
-    ],
-)
-def test_refused_options(run: Run, option: str, value: str, message: str) -> None:
-    answer = run("margin", *SAMPLE, option, value)
-    assert (answer.code, answer.out) == (2, "")
-    assert message in answer.err
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-def test_a_book_of_several_blocks_is_its_accounts_one_by_one(
-    run: Run, many: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
-    """Table, file, JSON, explanation and case of a book in blocks are those of the same book in one."""
-    book, options = many(60), (*SAMPLE[1:], "--threads", str(threads))
-    commands = [
-        ("margin", book, *options, "--out", tmp_path / "all.parquet"),
-        ("margin", book, *options, "--json"),
-        ("explain", book, *SAMPLE[1:], "--account", "account 017", "--json"),
-        ("case", book, *SAMPLE[1:], "--account", "account 059"),
-    ]
-    whole = [run(*command) for command in commands]
-    frame = read(tmp_path / "all.parquet")
-    for module in (figures, result):
-        monkeypatch.setattr(module, "BLOCK_ACCOUNTS", 7)
-    assert [run(*command) for command in commands] == whole
-    assert read(tmp_path / "all.parquet").equals(frame)
+@pytest.mark.parametrize("has_balances", [False, True])
+def test_the_columns_are_the_same_whoever_is_in_the_table(has_balances: bool) -> None:
+    nobody = account_table({}, {}, has_balances=has_balances)
+    refused = account_table({}, {"b": "why", "a": "so"}, has_balances=has_balances)
+    margined = account_table({"account": ["b"], "saving": [3.0]}, {"a": "no price"}, has_balances=has_balances)
+    assert nobody.schema == refused.schema == margined.schema
+    assert nobody.width == (13 if has_balances else 9)
+    assert refused["account"].to_list() == ["a", "b"]
+    assert refused["state"].to_list() == ["unmargined"] * 2
+    assert margined["saving"].to_list() == [None, 3.0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from crossmargin.answers.account_table import account_table
 from crossmargin.answers.result import MarginResult
 from crossmargin.cli.writing import write_table
 from crossmargin.cluster.work import reasons_of
@@ -69,7 +70,8 @@ def in_process(
     inputs = read_inputs(positions, books.market(), balances, on_error=on_error)
     result = MarginResult.of_book(inputs.book, inputs.market, method, on_error=on_error, unmargined=inputs.unmargined)
     path = positions.parent / "in process.parquet"
-    write_table(path, result.columns(), {one.account: reasons_of(one) for one in result.unmargined})
+    reasons = {one.account: reasons_of(one) for one in result.unmargined}
+    write_table(path, account_table(result.columns(), reasons, has_balances=result.figures.standing is not None))
     try:
         return pl.read_parquet(path), result
     finally:

@@ -11,7 +11,7 @@ import pytest
 from crossmargin.basics.errors import FileFormatError
 from crossmargin.cluster.margin import _assets, _balance_lines, _by_shard
 from crossmargin.cluster.shards import ROW, Layout, Plan, joined, layout_of, names_of, plan, split, survey
-from crossmargin.cluster.work import Work, margin_shard, price_once, total, without_figures
+from crossmargin.cluster.work import Work, margin_shard, price_once, total
 from crossmargin.files.positions import read_positions
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.methodologies.registry import methodology
@@ -187,17 +187,6 @@ def test_ranges_cover_the_file() -> None:
         assert ranges[-1][1] == n_rows
         assert all(before[1] == after[0] for before, after in pairwise(ranges))
         assert max(last - first for first, last in ranges) <= rows_per_range
-
-
-@pytest.mark.parametrize("has_balances", [False, True])
-def test_an_account_without_figures_has_none_and_a_reason(has_balances: bool) -> None:
-    frame = without_figures({"b": "why", "a": "so"}, has_balances=has_balances)
-    assert frame["account"].to_list() == ["a", "b"]
-    assert frame["reasons"].to_list() == ["so", "why"]
-    assert frame["state"].to_list() == ["unmargined"] * 2
-    figures = frame.drop("account", "state", "reasons")
-    assert figures.width == (10 if has_balances else 6)
-    assert all(figures[name].null_count() == 2 for name in figures.columns)
 
 
 def test_a_total_is_exact_in_any_order() -> None:

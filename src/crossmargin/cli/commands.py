@@ -133,6 +133,7 @@ def margin(
         return _margin_on_cluster(positions, inputs, methodology, handling, cluster, workers, out, json_=json_)
     if workers is not None:
         raise InputError(Problem(found="--workers without --cluster", needed="--threads says how many threads."))
+    from crossmargin.answers.account_table import account_table
     from crossmargin.answers.result import MarginResult
     from crossmargin.basics.threads import using_threads
     from crossmargin.cli import show
@@ -155,7 +156,7 @@ def margin(
         )
     left_out = {one.account: show.reasons(one) for one in result.unmargined}
     if out is not None:
-        write_table(out, result.columns(), left_out)
+        write_table(out, account_table(result.columns(), left_out, has_balances=result.figures.standing is not None))
     if report is not None:
         _write_report(result.evaluation, report, account=None, left_out=left_out)
     if json_:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crossmargin._version import __version__
+from crossmargin.answers.account_table import account_table
 from crossmargin.basics.errors import CrossmarginError, InputError, Problem, UnsupportedError, raise_problems
 from crossmargin.cluster.session import LOCAL, Session, connected
 from crossmargin.cluster.shards import (
@@ -48,7 +49,6 @@ from crossmargin.cluster.work import (
     price_once,
     reasons_of,
     total,
-    without_figures,
 )
 from crossmargin.collateral.valuation import schedule
 from crossmargin.files.output import replacing, require_writable
@@ -353,7 +353,7 @@ def _margined(
             lost.append(LostShard(accounts=names, reason=outcome.reason, attempts=outcome.attempts))
             unmargined += without
             reasons = {one.account: reasons_of(one) for one in without}
-            frame = without_figures(reasons, has_balances=work.balances_file is not None)
+            frame = account_table({}, reasons, has_balances=work.balances_file is not None)
             table: NDArray[np.uint8] | None = file_bytes(frame)
         else:
             problems += answer.problems

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from crossmargin.answers.account_table import account_table
 from crossmargin.answers.result import MarginResult
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
@@ -36,18 +37,6 @@ from crossmargin.standing.standing import Thresholds
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
-
-REQUIREMENT_COLUMNS = (
-    "requirement_initial",
-    "requirement_maintenance",
-    "requirement_isolated",
-    "saving",
-    "saving_ratio",
-    "net_option_value",
-)
-STANDING_COLUMNS = ("collateral_value", "equity", "excess", "coverage_ratio")
-UNMARGINED = "unmargined"
-"""State of an account without figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +94,7 @@ class ShardAnswer:
     Parameters
     ----------
     table : ndarray or None
-        An Arrow IPC file of one row for each margin account, by name; columns as `schema` says.
+        An Arrow IPC file of one row for each margin account, by name; columns as `account_table` says.
     n_accounts : int
         Margin accounts with figures.
     currency : str
@@ -202,17 +191,6 @@ def price_once(
     )
 
 
-def schema(has_balances: bool) -> dict[str, pl.DataType]:
-    """Columns of the answer and their types: those that one process writes."""
-    import polars as pl
-
-    text, figure = pl.String(), pl.Float64()
-    figures = REQUIREMENT_COLUMNS + (STANDING_COLUMNS if has_balances else ())
-    columns: dict[str, pl.DataType] = {"account": text}
-    columns |= dict.fromkeys(figures, figure)
-    return columns | {"state": text, "reasons": text}
-
-
 def margin_shard(work: Work, cash: Sequence[BalanceLine], pieces: Sequence[NDArray[np.uint8]]) -> ShardAnswer:
     """Margin the accounts of one shard.
 
@@ -281,23 +259,12 @@ class _Places:
 
 
 def _answer(result: MarginResult, left_out: tuple[Unmargined, ...], *, has_balances: bool) -> ShardAnswer:
-    import polars as pl
-
-    columns = schema(has_balances)
-    found: dict[str, Any] = result.columns()
-    n_accounts = len(found["account"])
-    found.setdefault("state", [None] * n_accounts)
-    found["reasons"] = [None] * n_accounts
-    frame = pl.DataFrame(found, schema=columns)
-    figures = [name for name, dtype in columns.items() if dtype == pl.Float64()]
-    frame = frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)).alias(name) for name in figures)
-    if left_out:
-        reasons = {one.account: reasons_of(one) for one in left_out}
-        frame = pl.concat([frame, without_figures(reasons, has_balances=has_balances)]).sort("account")
+    reasons = {one.account: reasons_of(one) for one in left_out}
+    frame = account_table(result.columns(), reasons, has_balances=has_balances)
     stands = result.figures.standing
     return ShardAnswer(
         table=file_bytes(frame),
-        n_accounts=n_accounts,
+        n_accounts=len(result.accounts),
         currency=result.figures.currency,
         deficits=0 if stands is None else int(np.count_nonzero(stands.excess < 0)),
         unmargined=left_out,
@@ -308,16 +275,6 @@ def _answer(result: MarginResult, left_out: tuple[Unmargined, ...], *, has_balan
 def reasons_of(left_out: Unmargined) -> str:
     """Why an account has no figures, in one line."""
     return "; ".join(str(problem).rstrip(".") for problem in left_out.problems)
-
-
-def without_figures(accounts: Mapping[str, str], *, has_balances: bool) -> pl.DataFrame:
-    """Rows of accounts that could not be margined, with the reason: nothing stands where a figure would."""
-    import polars as pl
-
-    columns = schema(has_balances)
-    names = sorted(accounts)
-    stated = {"account": names, "state": [UNMARGINED] * len(names), "reasons": [accounts[name] for name in names]}
-    return pl.DataFrame({name: stated.get(name, [None] * len(names)) for name in columns}, schema=columns)
 
 
 def file_bytes(frame: pl.DataFrame) -> NDArray[np.uint8]:
