@@ -7,6 +7,8 @@ share it.
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -112,3 +114,68 @@ def one_worker() -> Values:
 def two_workers() -> Values:
     """Ray with two workers."""
     return on(2)
+
+
+_STAGES = """
+import os, pickle, sys, time
+from pathlib import Path
+os.environ["POLARS_MAX_THREADS"] = "1"
+from benchmarks.revaluation import options_of, synthetic_market
+from crossmargin.aggregation.sweep import compiled_kernels
+from crossmargin.cluster.shards import layout_of, plan, split, survey
+from crossmargin.cluster.work import Work, margin_shard, price_once
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.methodologies.registry import methodology
+from crossmargin.portfolio.quarantine import OnError
+from crossmargin.standing.standing import Thresholds
+
+def resident(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) / 1024
+
+compiled_kernels()
+layout = layout_of(Path(sys.argv[1]))
+ranges = layout.ranges()
+started = resident("VmRSS")
+clock = [time.perf_counter()]
+surveys = [survey(layout, *one) for one in ranges]
+clock.append(time.perf_counter())
+dealt = plan(layout, surveys, len(ranges) * 2)
+clock.append(time.perf_counter())
+pieces = [split(dealt, *one)[0] for one in ranges]
+clock.append(time.perf_counter())
+market, method, policy = synthetic_market(), methodology("scenario-grid"), MissingPolicy()
+prices = price_once("p", dealt.instruments, (), market, method, policy)
+work = Work(positions_file="p", balances_file=None, market=market, method=method, policy=policy,
+            thresholds=Thresholds(), on_error=OnError.REFUSE, prices=prices)
+broadcast = len(pickle.dumps(work, protocol=5))
+clock.append(time.perf_counter())
+answer = margin_shard(work, (), pieces)
+clock.append(time.perf_counter())
+assert answer.table is not None and not answer.problems
+shard_rows = layout.n_rows / dealt.n_shards
+each = [1e6 * (clock[b] - clock[a]) / n for a, b, n in ((0, 1, layout.n_rows), (2, 3, layout.n_rows), (4, 5, shard_rows))]
+print(shard_rows, *each, sum(piece.nbytes for piece in pieces) / shard_rows, broadcast / 1e6, answer.table.nbytes / answer.n_accounts,
+      resident("VmHWM"), answer.n_accounts)
+"""
+
+
+@figure("cluster-stages", unit="us/row", packages=("numpy", "numba", "polars"))
+def stages() -> Values:
+    """What a worker does for a row, on one core without Ray: survey, split, margin; and the bytes that move."""
+    run = subprocess.run([sys.executable, "-c", _STAGES, str(positions())], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    rows, survey, split, margin, piece, broadcast, answer, peak, accounts = map(float, run.stdout.split())
+    return Values(
+        value=survey + split + margin,
+        more={
+            "survey_us": survey,
+            "split_us": split,
+            "margin_us": margin,
+            "piece_bytes_row": piece,
+            "broadcast_mb": broadcast,
+            "answer_bytes_account": answer,
+            "peak_mb": peak,
+            "rows": rows,
+            "accounts": accounts,
+        },
+    )
