@@ -153,9 +153,11 @@ answer = margin_shard(work, (), pieces)
 clock.append(time.perf_counter())
 assert answer.table is not None and not answer.problems
 shard_rows = layout.n_rows / dealt.n_shards
-each = [1e6 * (clock[b] - clock[a]) / n for a, b, n in ((0, 1, layout.n_rows), (2, 3, layout.n_rows), (4, 5, shard_rows))]
-print(shard_rows, *each, sum(piece.nbytes for piece in pieces) / shard_rows, broadcast / 1e6, answer.table.nbytes / answer.n_accounts,
-      resident("VmHWM"), answer.n_accounts)
+steps = (0, 1, layout.n_rows), (2, 3, layout.n_rows), (4, 5, shard_rows)
+each = [1e6 * (clock[b] - clock[a]) / n for a, b, n in steps]
+moved = sum(piece.nbytes for piece in pieces) / shard_rows
+print(shard_rows, *each, moved, broadcast / 1e6, answer.table.nbytes / answer.n_accounts, resident("VmHWM"),
+      answer.n_accounts)
 """
 
 

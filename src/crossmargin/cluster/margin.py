@@ -506,5 +506,5 @@ def _written(parts: Sequence[Path], out: Path) -> dict[str, float]:
 
     with replacing(out) as temporary:
         pl.scan_ipc(list(parts)).sink_parquet(temporary)
-        figures = pl.read_parquet(temporary, columns=list(_TOTALS))
-        return {name: total(figures[name]) for name in _TOTALS}
+        # Part by part: of all accounts at once not even one column need fit in memory.
+        return {name: total(pl.read_ipc(part, columns=[name])[name] for part in parts) for name in _TOTALS}

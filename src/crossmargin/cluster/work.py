@@ -284,6 +284,6 @@ def file_bytes(frame: pl.DataFrame) -> NDArray[np.uint8]:
     return read_only(np.frombuffer(stream.getbuffer(), dtype=np.uint8))
 
 
-def total(values: pl.Series) -> float:
-    """The exact sum, rounded once: the same in any order."""
-    return math.fsum(values.drop_nulls().to_list())
+def total(parts: Iterable[pl.Series]) -> float:
+    """The exact sum of all values of `parts`, rounded once: the same in any order."""
+    return math.fsum(value for values in parts for value in values.drop_nulls().to_list())
