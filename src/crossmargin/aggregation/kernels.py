@@ -30,8 +30,6 @@ from crossmargin.basics.compiled import (
 
 TILE = 256
 """Scenarios in flight: 2 KB of accumulator; 2,000 instruments make a tile of 4 MB."""
-_VECTOR = 8
-"""Numbers in the widest vector; rows of the table are padded to a multiple of it."""
 _LANES = 16
 """Scenarios compared with the worst so far at once; few blocks of them beat it and are looked at one by one."""
 
@@ -83,7 +81,7 @@ def _tile_pnl(
 ) -> int:
     """P&L of a unit over a tile, infinite behind its last scenario; how many scenarios it has."""
     n_here = min(TILE, n_scenarios - tile)
-    width = uint64((n_here + _VECTOR - 1) // _VECTOR * _VECTOR)
+    width = uint64(min(TILE, row_length - tile))  # whole vectors: what pads the rows is summed too, and not looked at
     _sum_positions(pnl, width, table, row_length, tile, instrument, quantity, first, end)
     for s in range(n_here, (n_here + _LANES - 1) // _LANES * _LANES):
         pnl[s] = np.inf

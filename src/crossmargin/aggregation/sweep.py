@@ -30,10 +30,11 @@ _CHUNK_UNITS = 1 << 14
 _SMALLEST_CHUNK = 256
 _COMPILED_FROM = 50_000_000
 """Multiplications from which the compiled loop pays for its import (0.7 s) in a process that has not done it."""
+_VECTOR = 8
+"""Numbers in the widest vector: rows of a table are padded to a multiple of it."""
 _MOST_PNL = 1e300
 """Sums that cannot pass this cannot become infinite, and no difference of infinities can pass for a number."""
 _KERNELS = "crossmargin.aggregation.kernels"
-_VECTOR = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,10 @@ only where a book is large enough to pay for it.
 Why one explicit signature each: the cache then holds one entry a kernel and machine, so several processes that
 start at once on a cold cache write the same bytes under the same name, each by an atomic rename. Without it two
 signatures could claim one file.
+
+numba tells a stale entry by the time and size of the file that defines the kernel, and by nothing else. So whatever a
+kernel is made of stands in its own file or comes as an argument; who changes this module clears the cache (`make
+clean`).
 """
 
 from __future__ import annotations
@@ -20,13 +24,11 @@ _Kernel = TypeVar("_Kernel", bound=Callable[..., Any])
 
 Floats = types.Array(types.float64, 1, "C", readonly=True)
 Ints = types.Array(types.int64, 1, "C", readonly=True)
-Table = types.Array(types.float64, 2, "C", readonly=True)
 FloatsOut = types.Array(types.float64, 1, "C")
 IntsOut = types.Array(types.int64, 1, "C")
 TableOut = types.Array(types.float64, 2, "C")
 IntTableOut = types.Array(types.int64, 2, "C")
 Int = types.int64
-Float = types.float64
 Nothing = types.void
 
 

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def for_each_range(work: Callable[[int, int], None], ranges: Sequence[tuple[int,
         for first, last in ranges:
             work(first, last)
         return
-    running = [_pool(count).submit(work, first, last) for first, last in ranges]
+    running = [_pool(count).submit(copy_context().run, work, first, last) for first, last in ranges]
     try:
         for one in running:
             one.result()

@@ -34,8 +34,8 @@ from crossmargin.methodologies.requirements import AccountRequirements
 from crossmargin.portfolio.book import Book
 from crossmargin.standing.standing import Standing, Thresholds, standing
 
-FOLD_FROM = 2048
-"""Accounts that may have changed beside the arranged book before they are folded into it."""
+FOLD_FROM = 4096
+"""Accounts and positions that may have changed beside the arranged book before they are folded into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,8 +187,9 @@ class LiveBook:
 
     def _forget_changes(self) -> None:
         self._changed: dict[int, tuple[Book, Book]] = {}
-        self._trades: list[tuple[str, str, int]] = []
-        self._deposits: list[tuple[str, str, int]] = []
+        # Sums, so that what happened since is never longer than what is held.
+        self._trades: dict[tuple[str, str], int] = {}
+        self._deposits: dict[tuple[str, str], int] = {}
         self._beside: _Part | None = None
         self._holding: dict[frozenset[str], _Part] = {}
 
@@ -202,21 +203,22 @@ class LiveBook:
     def _change(self, event: Trade | Deposit) -> IntArray:
         """Change one margin account: its book alone is made anew and margined."""
         account = self._members.get(event.account)
-        unlisted = isinstance(event, Trade) and event.instrument not in self._listed
         first_deposit = isinstance(event, Deposit) and self._collateral is None
-        if account is None or unlisted or first_deposit:
+        if account is None or first_deposit:
             return self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
         book = _after(self._books_of(account)[0], event)
-        margined = with_coins(book, self._market)
+        margined = with_coins(book, self._market).held_only()
+        if not self._listed.issuperset(margined.instruments):  # a contract, or a coin, that was not priced ahead
+            return self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
         required = self._methodology.account_requirements(
             self._methodology.arrange(margined, self._priced), self._priced
         )
         collateral = self._collateral_of(book, self._market)
         self._changed[account] = (book, margined)
         if isinstance(event, Trade):
-            self._trades.append((event.account, event.instrument, event.steps))
+            _add(self._trades, event.account, event.instrument, event.steps)
         else:
-            self._deposits.append((event.account, event.asset, event.steps))
+            _add(self._deposits, event.account, event.asset, event.steps)
         self._beside = None
         accounts = np.array([account])
         self._note(accounts, required, collateral)
@@ -224,7 +226,7 @@ class LiveBook:
 
     def _move(self, market: Market) -> IntArray:
         moved = self._market.moved_underlyings(market)
-        if moved is None and market.instruments.names != self._market.instruments.names:
+        if moved is None and market.instruments.instruments != self._market.instruments.instruments:
             return self._rebuild(self._book_now(), market, self._methodology)
         return self._reprice(moved, market, self._methodology)
 
@@ -235,7 +237,7 @@ class LiveBook:
 
     def _reprice(self, underlyings: frozenset[str] | None, market: Market, methodology: Methodology) -> IntArray:
         """Price what is of `underlyings` (everything if `None`), and margin whoever holds some of it."""
-        if len(self._changed) >= FOLD_FROM:
+        if len(self._changed) + len(self._trades) + len(self._deposits) >= FOLD_FROM:
             self.fold()
         names: tuple[str, ...] = self._priced.names
         if underlyings is not None:
@@ -266,17 +268,21 @@ class LiveBook:
 
     def _holders(self, underlyings: frozenset[str], names: frozenset[str]) -> _Part:
         """The accounts of the arranged book that hold some of `names`, arranged; kept for the next move."""
-        if underlyings not in self._holding:
+        part = self._holding.pop(underlyings, None)
+        if part is None:
             held = self._base.margined.positions
             wanted = np.array([name in names for name in self._base.margined.instruments], dtype=np.bool_)
             holds = np.zeros(len(self._base.accounts), dtype=np.bool_)
             holds[held.owner()[wanted[held.instrument]]] = True
             # Of a large part nothing is kept twice: then the few others are margined again too.
-            if 2 * np.count_nonzero(holds) > len(holds):
-                self._holding[underlyings] = self._base
-            else:
-                self._holding[underlyings] = self._arranged(np.flatnonzero(holds), self._base.book)
-        return self._holding[underlyings]
+            large = 2 * np.count_nonzero(holds) > len(holds)
+            part = self._base if large else self._arranged(np.flatnonzero(holds), self._base.book)
+        self._holding[underlyings] = part  # the newest last
+        while sum(len(kept.accounts) for kept in self._holding.values() if kept is not self._base) > len(
+            self._base.accounts
+        ):
+            del self._holding[next(iter(self._holding))]
+        return part
 
     def _changed_part(self) -> _Part:
         if self._beside is None:
@@ -301,8 +307,10 @@ class LiveBook:
 
     def _with_changes(self, book: Book) -> Book:
         if self._trades:
-            book = book.with_trades(self._trades)
-        return book.with_deposits(self._deposits) if self._deposits else book
+            book = book.with_trades((*who, steps) for who, steps in self._trades.items())
+        if self._deposits:
+            book = book.with_deposits((*who, steps) for who, steps in self._deposits.items())
+        return book
 
     def _book_now(self) -> Book:
         return self._with_changes(self._base.book).held_only()
@@ -326,6 +334,10 @@ class LiveBook:
             self._maintenance[accounts].copy(),
             self._thresholds,
         )
+
+
+def _add(sums: dict[tuple[str, str], int], account: str, name: str, steps: int) -> None:
+    sums[account, name] = sums.get((account, name), 0) + steps
 
 
 def _after(book: Book, event: Trade | Deposit) -> Book:

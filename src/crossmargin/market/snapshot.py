@@ -30,7 +30,7 @@ from crossmargin.basics.errors import (
 from crossmargin.basics.times import SECONDS_PER_YEAR, epoch_seconds, format_utc
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable, Kind
-from crossmargin.instruments.terms import Instrument, Right, VanillaOption
+from crossmargin.instruments.terms import Instrument, Right, Spot, VanillaOption
 
 
 class VolSource(StrEnum):
@@ -201,6 +201,15 @@ class Market:
     def without_vol(self) -> IntArray:
         """Rows of options without a quoted volatility."""
         return np.flatnonzero((self.instruments.kind == Kind.OPTION) & np.isnan(self.vol))
+
+    @cached_property
+    def spot_of(self) -> Mapping[str, str]:
+        """The spot instrument that each coin is itself: quoted in dollars, one unit of it a contract."""
+        found: dict[str, str] = {}
+        for instrument in self.instruments.instruments:
+            if isinstance(instrument, Spot) and instrument.quote_currency == "USD" and instrument.multiplier == 1:
+                found.setdefault(instrument.underlying, instrument.name)
+        return found
 
     @cached_property
     def excluded_by_name(self) -> Mapping[str, Excluded]:

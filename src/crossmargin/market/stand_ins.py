@@ -46,8 +46,12 @@ def dollar_price(
     problems: list[Problem],
     *,
     needed_by: str,
+    instruments: tuple[str, ...] = (),
 ) -> float:
-    """US dollars for one unit of `asset`; NaN with a problem on the list when the market has none."""
+    """US dollars for one unit of `asset`; NaN with a problem on the list when the market has none.
+
+    `needed_by` says for what, in words; `instruments` are those that the problem is about.
+    """
     if asset in market.prices:
         price = market.prices[asset]
         if not (math.isfinite(price) and price > 0):
@@ -56,6 +60,7 @@ def dollar_price(
                     found=f"dollar price {price:g} of '{asset}' in the market of {format_utc(market.as_of)}",
                     needed="Give the price that was quoted, above 0.",
                     kind=MissingQuoteError,
+                    instruments=instruments,
                 )
             )
         return price
@@ -68,6 +73,7 @@ def dollar_price(
             f"{format_utc(market.as_of)} ({market.source})",
             needed=f"Add a spot row for '{asset}' to the market.",
             kind=MissingQuoteError,
+            instruments=instruments,
         )
     )
     return float("nan")

@@ -7,11 +7,18 @@ refusals as one error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, read_only
-from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedError, raise_problems
+from crossmargin.basics.errors import (
+    ExpiredInstrumentError,
+    MissingQuoteError,
+    Problem,
+    UnsupportedError,
+    raise_problems,
+)
 from crossmargin.basics.times import format_utc
 from crossmargin.instruments.table import InstrumentTable, Kind
 from crossmargin.market.policy import (
@@ -117,6 +124,7 @@ def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy
     index = _index_prices(market, held, problems)
     quote_usd = _quote_usd(market, held, policy, fills, problems)
     is_option = np.asarray(held.kind == Kind.OPTION)
+    problems += _expired(market, row, held)
     problems += [
         Problem(
             found=f"'{held.names[k]}' is an American option",
@@ -154,6 +162,24 @@ def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy
     return _with_option_marks(market, inputs, policy, fills)
 
 
+def _expired(market: Market, row: IntArray, held: InstrumentTable) -> list[Problem]:
+    """What a market still lists although its own time is past the expiry: a snapshot whose time was moved on."""
+
+    def at(k: int) -> str:
+        return format_utc(datetime.fromtimestamp(int(held.expiry_seconds[k]), UTC))
+
+    return [
+        Problem(
+            found=f"'{held.names[k]}' expired at {at(k)}, before the market of {format_utc(market.as_of)} "
+            f"({market.source})",
+            needed="Remove the position, or use a market in which it is priced.",
+            kind=ExpiredInstrumentError,
+            instrument=held.names[k],
+        )
+        for k in np.flatnonzero(market.expiry_years[row] <= 0).tolist()
+    ]
+
+
 def _index_prices(market: Market, held: InstrumentTable, problems: list[Problem]) -> FloatArray:
     missing = [name for name in held.underlyings if name not in market.index]
     problems += [
@@ -172,23 +198,26 @@ def _index_prices(market: Market, held: InstrumentTable, problems: list[Problem]
 def _quote_usd(
     market: Market, held: InstrumentTable, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
 ) -> FloatArray:
-    rate: dict[str, float] = {}
+    quoted_in: dict[str, list[str]] = {}
     for instrument in held.instruments:
-        currency = instrument.quote_currency
-        if currency in rate:
-            continue
+        quoted_in.setdefault(instrument.quote_currency, []).append(instrument.name)
+    rate: dict[str, float] = {}
+    for currency, names in quoted_in.items():
         if currency != "USD" and currency not in STABLECOINS:
             problems.append(
                 Problem(
-                    found=f"'{instrument.name}' is quoted in {currency}, whose move against the dollar no scenario has",
+                    found=f"'{names[0]}' is quoted in {currency}, whose move against the dollar no scenario has",
                     needed=f"Quote currencies are USD, {', '.join(STABLECOINS)}.",
                     kind=UnsupportedError,
-                    instrument=instrument.name,
+                    instrument=names[0],
+                    instruments=tuple(names),
                 )
             )
             rate[currency] = np.nan
             continue
-        rate[currency] = dollar_price(market, currency, policy, fills, problems, needed_by=instrument.name)
+        rate[currency] = dollar_price(
+            market, currency, policy, fills, problems, needed_by=names[0], instruments=tuple(names)
+        )
     return np.array([rate[instrument.quote_currency] for instrument in held.instruments], dtype=np.float64)
 
 
@@ -212,7 +241,7 @@ def _unusable_figures(market: Market, row: IntArray, held: InstrumentTable, inde
     forward, mark, vol, discount = (c[row] for c in (market.forward, market.mark, market.vol, market.discount))
     delta_one = (held.kind == Kind.FUTURE) | (held.kind == Kind.PERPETUAL)
     known_index = np.array([held.underlyings[u] in market.index for u in held.underlying], dtype=np.bool_)
-    total_vol = vol * np.sqrt(market.expiry_years[row])
+    total_vol = vol * np.sqrt(np.maximum(market.expiry_years[row], 0.0))
     no_percent = ~market.vol_normal[row] & ((vol > MOST_VOL) | (total_vol > MOST_TOTAL_VOL))
     wrong = {
         "bid": np.isinf(market.bid[row]),

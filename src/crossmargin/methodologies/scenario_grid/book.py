@@ -105,6 +105,14 @@ class ContractTable:
         """Every stand-in for a missing quote."""
         return self.inputs.fills
 
+    def fills_of(self, instruments: tuple[str, ...]) -> tuple[Fill, ...]:
+        """The stand-ins that these instruments, or the currencies that they are quoted in, needed."""
+        table = self.inputs.instruments
+        if instruments == table.names:
+            return self.fills
+        concerned = {*instruments, *(table.instruments[k].quote_currency for k in table.rows(instruments).tolist())}
+        return tuple(fill for fill in self.fills if fill.instrument in concerned)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GridBook:
@@ -224,8 +232,10 @@ def repriced(whole: ContractTable, part: ContractTable) -> ContractTable:
         values[rows] = new
         return read_only(values)
 
-    donors = set(part.names)
-    fills = (*(fill for fill in whole.fills if fill.instrument not in donors), *part.fills)
+    # What stood in for the part's own quotes, and for the currencies that it is quoted in, is said anew by the part.
+    anew = {*part.names, *(one.quote_currency for one in part.inputs.instruments.instruments)}
+    kept = (fill for fill in whole.fills if fill.instrument not in anew)
+    fills = tuple(dict.fromkeys((*kept, *part.fills)))
     columns: dict[str, Any] = {
         name: joined(getattr(whole.inputs, name), getattr(part.inputs, name)) for name in PRICED_COLUMNS
     }

@@ -164,7 +164,7 @@ class ScenarioGrid:
                 net_option_value=unit_value,
             ),
             contribution_all=lambda: _contributions(result, len(book.accounts)),
-            fills=priced.fills,
+            fills=priced.fills_of(book.instruments),
             breakdown=result,
         )
 
