@@ -179,5 +179,6 @@ def stages() -> Values:
             "peak_mb": peak,
             "rows": rows,
             "accounts": accounts,
+            "file_bytes_row": positions().stat().st_size / (N_ACCOUNTS * N_POSITIONS),
         },
     )
