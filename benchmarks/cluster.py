@@ -57,10 +57,9 @@ def on(workers: int) -> Values:
     """Accounts a second on `workers` workers, and on as many threads."""
     import polars as pl
 
-    from crossmargin.answers.account_table import account_table
     from crossmargin.answers.result import MarginResult
     from crossmargin.basics.threads import using_threads
-    from crossmargin.cli.writing import write_table
+    from crossmargin.cli.writing import write_answer
     from crossmargin.cluster.margin import margin_in_session
     from crossmargin.cluster.session import connected
     from crossmargin.cluster.shards import layout_of
@@ -79,8 +78,7 @@ def on(workers: int) -> Values:
     def theirs() -> None:
         with using_threads(workers):
             inputs = read_inputs(source, market)
-            result = MarginResult.of_book(inputs.book, inputs.market, method)
-            write_table(theirs_out, account_table(result.columns(), {}, has_balances=False))
+            write_answer(theirs_out, MarginResult.of_book(inputs.book, inputs.market, method))
 
     with connected("local", workers) as session:
         for _ in range(RUNS + 1):

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -186,6 +187,13 @@ GROWTH = {
     "instruments": [(n, 100_000, 20, 36, n) for n in (100, 1_000, 10_000, 100_000)],
 }
 """What grows, and (value, accounts, positions, scenarios, instruments) of each point."""
+HELD = {
+    "accounts": "20 positions, 36 scenarios, 2,000 instruments",
+    "positions an account": "100,000 accounts, 36 scenarios",
+    "scenarios": "100,000 accounts x 20 positions",
+    "instruments": "100,000 accounts x 20, 36 scenarios",
+}
+"""What stays the same meanwhile, in words."""
 
 
 def growth() -> dict[str, list[tuple[int, float]]]:
@@ -208,12 +216,14 @@ def growth() -> dict[str, list[tuple[int, float]]]:
 def main(command: str, target: str) -> int:
     """Measure how the cost grows and draw it."""
     from benchmarks.growth_plot import growth_svg
+    from benchmarks.harness import machine
 
     assert command == "plot", f"'{command}' is not 'plot'"
     points = growth()
     for what, line in points.items():
         print(what, ", ".join(f"{value:,}: {1000 * seconds:.1f} ms" for value, seconds in line))
-    Path(target).write_text(growth_svg(points), encoding="utf-8")
+    source = f"{machine()}; {datetime.now(UTC):%Y-%m-%d}"
+    Path(target).write_text(growth_svg(points, source=source, held=HELD), encoding="utf-8")
     return 0
 
 
