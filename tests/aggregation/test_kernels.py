@@ -273,3 +273,50 @@ def test_small_books_do_not_import_numba() -> None:
         assert sweep._is_small(1000)
     assert compiled_kernels().TILE == 256
     assert not sweep._is_small(1000)
+
+
+def test_arrays_that_change_afterwards_change_nothing_in_holdings() -> None:
+    """The compiled loop trusts what was checked: an index that grew would read foreign memory."""
+    offsets, instrument, quantity = np.array([0, 2]), np.array([0, 1]), np.array([1.0, 2.0])
+    held = Holdings(offsets=offsets, instrument=instrument, quantity=quantity)
+    table = np.array([[-1.0, 0.0], [-2.0, 1.0]])
+    expected = worst_loss(held, table)[0].tolist()
+    offsets[1], instrument[0], quantity[0] = 10**9, 10**12, math.nan
+    with compiled():
+        assert worst_loss(held, table)[0].tolist() == expected
+    assert not held.instrument.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"instrument": np.array([0.5, 1.0])},
+        {"offsets": np.array([0.0, 2.0])},
+        {"quantity": np.array([1 + 1j, 2.0])},
+        {"quantity": np.ma.masked_array([1.0, 2.0], [True, False])},
+        {"instrument": np.array([[0, 1]])},
+        {"instrument": np.array([0, 2**63], dtype=np.uint64)},
+    ],
+)
+def test_arrays_of_other_kinds_are_refused(changed: dict[str, np.ndarray]) -> None:
+    right = {"offsets": np.array([0, 2]), "instrument": np.array([0, 1]), "quantity": np.array([1.0, 2.0])}
+    with pytest.raises(ShapeError, match="numbers on"):
+        Holdings(**{**right, **changed})
+
+
+def test_tables_labels_and_levels_of_other_kinds_are_refused() -> None:
+    held = Holdings(offsets=np.array([0, 2]), instrument=np.array([0, 1]), quantity=np.array([1.0, 2.0]))
+    for table in (np.zeros(2), np.zeros((2, 2), dtype=complex), [[True, False], [True, True]]):
+        with pytest.raises(ShapeError, match="real numbers on 2 axes"):
+            worst_loss(held, table)  # type: ignore[arg-type]  # that is what is tested
+    assert worst_loss(held, [[-1, 0], [0, 1]])[0].tolist() == [1.0]  # type: ignore[arg-type]  # lists will do
+    for label in (np.array([-1, 0]), np.array([0, 2**62]), np.array([0]), np.array([0.0, 1.0])):
+        with pytest.raises(ShapeError, match="label"):
+            segments(held, label)
+    with pytest.raises(ParameterError, match="type float"):
+        Tail(level=0.99)  # type: ignore[arg-type]  # that is what is tested
+    with pytest.raises(InputError, match="too large to add up"):
+        worst_loss(
+            Holdings(offsets=np.array([0, 1]), instrument=np.array([0]), quantity=np.array([1e300])),
+            np.array([[np.iinfo(np.int64).min]]),
+        )

@@ -11,9 +11,13 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
+from crossmargin.answers import result as answers
 from crossmargin.answers.account_table import account_table
+from crossmargin.basics.threads import thread_count
 from crossmargin.cli.main import main
 from crossmargin.cli.writing import write_table
+from crossmargin.engine import figures
+from crossmargin.engine.evaluate import Evaluation, Prepared
 from crossmargin.sample import sample_paths
 
 PATHS = sample_paths()
@@ -136,6 +140,36 @@ def test_out_has_every_account_to_the_last_bit(run: Run, tmp_path: Path, name: s
     assert frame["state"].to_list() == [account.get("state") for account in accounts]
     assert frame["reasons"].to_list() == [None] * 8
     assert [path.name for path in tmp_path.iterdir()] in (["all.parquet"], ["all.csv"])
+
+
+def test_a_parquet_file_says_what_it_rests_on(run: Run, tmp_path: Path) -> None:
+    run("margin", *BALANCED, "--out", tmp_path / "all.parquet")
+    document = json.loads(run("margin", *BALANCED, "--json").out)
+    said = json.loads(pl.read_parquet_metadata(tmp_path / "all.parquet")["crossmargin"])
+    assert said == {"provenance": document["provenance"], "notes": document["notes"]}
+    assert said["provenance"]["market_hash"].startswith("sha256:")
+
+
+@pytest.mark.parametrize("asked", [("--json",), ("--report",), ("--rows", "1")])
+def test_everything_is_done_on_the_threads_that_were_asked_for(
+    run: Run, many: Callable[[int], Path], tmp_path: Path, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON and the report of a large book margin its accounts again."""
+    used: list[int] = []
+    margined = Prepared.evaluation
+
+    def noted(self: Prepared) -> Evaluation:
+        used.append(thread_count())
+        return margined(self)
+
+    monkeypatch.setattr(Prepared, "evaluation", noted)
+    for module in (answers, figures):
+        monkeypatch.setattr(module, "BLOCK_ACCOUNTS", 2)
+    if asked == ("--report",):
+        asked = ("--report", str(tmp_path / "report.html"))
+    assert run("margin", many(5), *SAMPLE[1:], "--threads", "7", *asked).code == 0
+    assert set(used) == {7}
+    assert len(used) == (6 if "--json" in asked else 4 if "--report" in asked else 3)
 
 
 def test_json_beside_a_file_is_json_alone(run: Run, tmp_path: Path) -> None:

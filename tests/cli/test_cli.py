@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -128,6 +129,31 @@ def test_explain_one_account_and_every_scenario(run: Run) -> None:
     scan = float(document["account"]["units"][0]["components"]["scan_risk"])
     assert max(losses) == pytest.approx(scan, rel=1e-12)
     assert "scenarios" not in json.loads(run("explain", *BALANCED, "--account", "vertical", "--json").out)
+
+
+def test_explain_says_what_the_cover_is_made_of(run: Run) -> None:
+    arguments = (*BALANCED, "--account", "linked_desks")
+    document = json.loads(run("explain", *arguments, "--json").out)
+    items = document["collateral"]
+    assert [(item["asset"], item["amount"]) for item in items] == [("BTC", "1.5"), ("USD", "150000.0")]
+    assert sum(float(item["value"]) for item in items) == float(document["account"]["collateral_value"])
+    text = run("explain", *arguments).out
+    assert re.search(r"^BTC +1\.5 .* 0% ", text, re.MULTILINE)
+    assert re.search(r"^USD +150,000 +1\.00 +0% +150,000\.00$", text, re.MULTILINE)
+    assert "sum: collateral value" in text
+    assert "sum: collateral value" not in run("explain", *SAMPLE, "--account", "linked_desks").out
+    assert "collateral" not in json.loads(run("explain", *SAMPLE, "--account", "linked_desks", "--json").out)
+
+
+def test_a_coin_without_parameters_leaves_out_who_has_some_of_it(run: Run, tmp_path: Path) -> None:
+    balances = tmp_path / "b.csv"
+    balances.write_text("account,asset,amount\ncalendar,ETH,0.1\nvertical,USD,1e6\n", encoding="utf-8")
+    _refused(run("margin", *SAMPLE, "--balances", balances), "no spot of ETH", "no dollar price for 'ETH'")
+    answer = run("margin", *SAMPLE, "--balances", balances, "--on-error", "quarantine", "--json")
+    document = json.loads(answer.out)
+    assert answer.code == 1
+    assert [one["account"] for one in document["unmargined"]] == ["calendar"]
+    assert len(document["accounts"]) == 7
 
 
 def test_compare_methodologies(run: Run) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crossmargin.answers.account_table import account_table
 from crossmargin.answers.result import MarginResult
-from crossmargin.cli.writing import write_table
-from crossmargin.cluster.work import reasons_of
+from crossmargin.cli.writing import write_answer
 from crossmargin.files.inputs import read_inputs
+from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.quarantine import OnError
 from tests import books
@@ -64,15 +63,21 @@ def balances(folder: Path, *more: tuple[str, str, str]) -> Path:
 
 
 def in_process(
-    positions: Path, method: Methodology, balances: Path | None = None, on_error: OnError = OnError.REFUSE
+    positions: Path,
+    method: Methodology,
+    balances: Path | None = None,
+    on_error: OnError = OnError.REFUSE,
+    market: Market | None = None,
+    *,
+    keep: bool = False,
 ) -> tuple[pl.DataFrame, MarginResult]:
-    """The file that one process writes, and its answer."""
-    inputs = read_inputs(positions, books.market(), balances, on_error=on_error)
+    """The file that one process writes, as the command does it, and its answer."""
+    inputs = read_inputs(positions, market or books.market(), balances, on_error=on_error)
     result = MarginResult.of_book(inputs.book, inputs.market, method, on_error=on_error, unmargined=inputs.unmargined)
     path = positions.parent / "in process.parquet"
-    reasons = {one.account: reasons_of(one) for one in result.unmargined}
-    write_table(path, account_table(result.columns(), reasons, has_balances=result.figures.standing is not None))
+    write_answer(path, result)
     try:
         return pl.read_parquet(path), result
     finally:
-        path.unlink()
+        if not keep:
+            path.unlink()

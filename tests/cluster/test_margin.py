@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import signal
@@ -18,12 +19,14 @@ import polars as pl
 import pytest
 
 from crossmargin.answers.result import MarginResult
-from crossmargin.basics.errors import InputError
+from crossmargin.basics.errors import CrossmarginError, InputError, UnsupportedError
+from crossmargin.cli.show import cluster_dict
 from crossmargin.cluster.margin import ATTEMPTS, ClusterReport, margin_in_session
 from crossmargin.cluster.session import Session, connected
 from crossmargin.cluster.shards import layout_of
 from crossmargin.files.inputs import read_inputs
 from crossmargin.market.policy import MissingPolicy, MissingVol
+from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.quarantine import OnError
 from tests import books
@@ -49,9 +52,12 @@ def positions(tmp_path: Path) -> Path:
     return path
 
 
-def margined(session: Session, positions: Path, method: Any = METHOD, **options: Any) -> tuple[ClusterReport, Any]:
+def margined(
+    session: Session, positions: Path, method: Any = METHOD, *, market: Market | None = None, **options: Any
+) -> tuple[ClusterReport, Any]:
     out = positions.parent / "requirements.parquet"
-    report = margin_in_session(session, layout_of(positions), books.market(), method, out=out, **(SMALL | options))
+    market = market or books.market()
+    report = margin_in_session(session, layout_of(positions), market, method, out=out, **(SMALL | options))
     left = {path.name for path in out.parent.iterdir()}
     assert left - {"pid", "balances.csv"} == {positions.name, out.name}
     return report, pl.read_parquet(out)
@@ -163,7 +169,7 @@ def test_in_quarantine_are_the_accounts_that_one_process_puts_there(session: Ses
     report, table = margined(session, positions, balances=balances, on_error=OnError.QUARANTINE)
     expected, result = files.in_process(positions, METHOD, balances, OnError.QUARANTINE)
     assert table.equals(expected)
-    assert {one.account: one for one in report.unmargined} == {one.account: one for one in result.unmargined}
+    assert report.unmargined == result.unmargined
     assert len(report.unmargined) >= 4
     assert report.lost == ()
 
@@ -179,13 +185,83 @@ def test_what_cannot_be_priced_is_left_out_likewise(session: Session, positions:
     )
     inputs = read_inputs(positions, market, policy=policy, on_error=OnError.QUARANTINE)
     result = MarginResult.of_book(inputs.book, market, METHOD, policy, on_error=OnError.QUARANTINE)
-    assert {one.account: one for one in report.unmargined} == {one.account: one for one in result.unmargined}
+    assert report.unmargined == result.unmargined
     assert 10 < len(report.unmargined) < report.n_accounts
     with pytest.raises(InputError) as caught:
         margin_in_session(session, layout_of(positions), market, METHOD, policy, out=out, **SMALL)
     with pytest.raises(InputError) as in_process:
         MarginResult.of_book(inputs.book, market, METHOD, policy)
     assert caught.value.problems == in_process.value.problems
+
+
+def only_btc() -> Any:
+    """A method that covers no other underlying than BTC."""
+    document = METHOD.info.document
+    return methodology("scenario-grid", {**document, "underlyings": {"BTC": document["underlyings"]["BTC"]}})
+
+
+@pytest.mark.parametrize("with_cash", [False, True])
+def test_what_is_wrong_with_an_underlying_is_said_once(session: Session, positions: Path, with_cash: bool) -> None:
+    """Each of its instruments has it, in every shard; in one process it is one problem."""
+    balances = files.balances(positions.parent, ("an owner", "ETH", "2")) if with_cash else None
+    with pytest.raises(UnsupportedError) as caught:
+        margined(session, positions, only_btc(), balances=balances)
+    with pytest.raises(UnsupportedError) as in_process:
+        files.in_process(positions, only_btc(), balances)
+    assert caught.value.problems == in_process.value.problems
+    assert [p.found[:26] for p in caught.value.problems] == ["no parameters for underlyi"] * 2  # ETH and SPX
+    frame = pl.read_parquet(positions)
+    one_each = ["BTC-PERPETUAL", "ETH-PERPETUAL", "ETH-27MAR26-3100-C"]
+    few = [one_each[k % 40 if k % 40 < 3 else 0] for k in range(frame.height)]
+    frame.with_columns(instrument=pl.Series(few)).sort("account").write_parquet(positions)
+    report, table = margined(session, positions, only_btc(), balances=balances, on_error=OnError.QUARANTINE)
+    expected, result = files.in_process(positions, only_btc(), balances, OnError.QUARANTINE)
+    assert report.unmargined == result.unmargined
+    assert table.equals(expected)
+    assert {len(one.problems) for one in report.unmargined} == {1}
+    assert report.n_accounts > 0
+
+
+@pytest.mark.parametrize("without", ["parameters", "spot", "price"])
+def test_a_coin_that_cannot_be_margined_leaves_out_who_has_it(session: Session, positions: Path, without: str) -> None:
+    frame = pl.read_parquet(positions)
+    frame.with_columns(instrument=pl.lit("BTC-PERPETUAL")).write_parquet(positions)
+    balances = files.balances(positions.parent, (files.name_of(7), "ETH", "0.1"), ("mere coin", "ETH", "-2"))
+    method, market = METHOD, books.market()
+    if without == "parameters":
+        method = only_btc()
+    elif without == "spot":
+        market = market.subset(["BTC-PERPETUAL", "BTC"])
+    else:
+        market = replace(market, prices={name: price for name, price in market.prices.items() if name != "ETH"})
+    report, table = margined(session, positions, method, market=market, balances=balances, on_error=OnError.QUARANTINE)
+    expected, result = files.in_process(positions, method, balances, OnError.QUARANTINE, market)
+    assert report.unmargined == result.unmargined
+    assert table.equals(expected)
+    assert {"mere coin"} < {one.account for one in report.unmargined}
+    assert len(report.unmargined) == 2
+    assert report.lost == ()
+    with pytest.raises(CrossmarginError) as caught:
+        margined(session, positions, method, market=market, balances=balances)
+    with pytest.raises(CrossmarginError) as in_process:
+        files.in_process(positions, method, balances, market=market)
+    assert caught.value.problems == in_process.value.problems
+
+
+def test_the_answer_says_what_it_rests_on(session: Session, positions: Path) -> None:
+    market = replace(books.market(), notes=("a note",))
+    report, _ = margined(session, positions, market=market)
+    out = positions.parent / "requirements.parquet"
+    _, result = files.in_process(positions, METHOD, market=market, keep=True)
+    assert dict(report.provenance) == result.prepared.provenance
+    document = cluster_dict(report)
+    assert document["provenance"] == result.prepared.provenance
+    assert document["notes"] == ["a note"]
+    of_cluster, of_process = (
+        pl.read_parquet_metadata(path)["crossmargin"] for path in (out, positions.parent / "in process.parquet")
+    )
+    assert of_cluster == of_process
+    assert json.loads(of_cluster) == {"provenance": result.prepared.provenance, "notes": ["a note"]}
 
 
 def test_wrong_input_is_refused_whole_with_every_row(session: Session, positions: Path) -> None:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from crossmargin.basics.errors import MissingQuoteError, UnsupportedError
 from crossmargin.collateral import valuation
-from crossmargin.collateral.valuation import collateral_value, schedule, spot_rows, spot_trades
+from crossmargin.collateral.valuation import collateral_prices, collateral_value, schedule, spot_rows
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.files.plain_market import from_records
 from crossmargin.market.policy import MissingPolicy, UnpricedStablecoin
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.registry import methodology
-from crossmargin.portfolio.book import Balances
+from crossmargin.portfolio.book import Balances, Book
 from tests import books
 from tests.books import Row
 
@@ -29,6 +29,15 @@ CALL = "BTC-27MAR26-100000-C"
 
 def cash(account: str, asset: str, amount: Any) -> Row:
     return {"account": account, "asset": asset, "amount": str(amount)}
+
+
+def spot_trades(book: Book, market: Market) -> list[tuple[str, str, int]]:
+    """`spot_rows` by name."""
+    instruments, rows = spot_rows(book, market)
+    return [
+        (book.accounts[account], instruments[instrument], int(steps))
+        for account, instrument, steps in zip(rows.account, rows.instrument, rows.steps, strict=True)
+    ]
 
 
 def evaluated(rows: list[Row], balances: list[Row], market: Market | None = None) -> Evaluation:
@@ -229,17 +238,54 @@ def test_cash_is_no_position() -> None:
     assert spot_trades(books.book([books.row("a", CALL, 1)]), books.market()) == []
 
 
-def test_spot_rows_are_the_trades_as_arrays() -> None:
+def test_spot_rows_index_sorted_names_in_the_order_of_the_balances() -> None:
     cells = [("a", "USD", 1), ("a", "BTC", 0), ("b", "ETH", "0.5"), ("c", "BTC", -2), ("c", "ETH", 3)]
     book = books.book([books.row("a", CALL, 1)], [cash(*cell) for cell in cells])
-    instruments, rows = spot_rows(book, books.market())
-    assert instruments == ("BTC", "ETH")
-    named = [
-        (book.accounts[account], instruments[instrument], steps)
-        for account, instrument, steps in zip(rows.account, rows.instrument, rows.steps, strict=True)
+    assert spot_rows(book, books.market())[0] == ("BTC", "ETH")
+    assert spot_trades(book, books.market()) == [
+        ("b", "ETH", 5 * 10**7),
+        ("c", "BTC", -2 * 10**8),
+        ("c", "ETH", 3 * 10**8),
     ]
-    assert named == spot_trades(book, books.market())
-    assert named == [("b", "ETH", 5 * 10**7), ("c", "BTC", -2 * 10**8), ("c", "ETH", 3 * 10**8)]
+
+
+def test_a_balance_of_nothing_names_its_asset_and_is_no_position() -> None:
+    """Only what is a position is priced as one: nobody could be left out for the spot that nobody holds."""
+    book = books.book([books.row("a", "BTC-PERPETUAL", 1)], [cash("a", "ETH", 0), cash("a", "USD", 1)])
+    assert spot_rows(book, books.market())[0] == ()
+    with pytest.raises(MissingQuoteError, match="no spot of ETH"):
+        spot_rows(book, books.market().subset(["BTC-PERPETUAL"]))
+
+
+@given(held=holdings(), data=st.data())
+def test_prices_of_a_book_value_any_block_of_it_with_the_same_bits(
+    held: tuple[list[Row], list[Row]], data: st.DataObject
+) -> None:
+    book = books.book(*held)
+    prices = collateral_prices(book, books.market(), POLICY)
+    whole = prices.value_of(book)
+    first = data.draw(st.integers(0, len(book.margin_accounts)))
+    last = data.draw(st.integers(first, len(book.margin_accounts)))
+    part = prices.value_of(book.block(first, last))
+    assert part.value.tobytes() == whole.value[first:last].tobytes()
+    assert part.fills == whole.fills
+    for account in range(first, last):
+        assert [item.to_dict() for item in part.items_of(account - first)] == [
+            item.to_dict() for item in whole.items_of(account)
+        ]
+
+
+def test_what_cannot_be_priced_says_whom_it_is_about() -> None:
+    rows = [books.row("a", "BTC", 1)]
+    book = books.book(rows, [cash("a", "USDC", 1), cash("b", "ETH", 1)])
+    market = replace(books.market(), prices={"USD": 1.0}, index={"ETH": 3_100.0, "SPX": 6_800.0})
+    with pytest.raises(MissingQuoteError) as caught:
+        collateral_prices(book, market, MissingPolicy(stablecoin=UnpricedStablecoin.ERROR))
+    assert [(p.asset, p.instrument) for p in caught.value.problems] == [("ETH", ""), ("USDC", ""), ("", "BTC")]
+    assert "no index price of 'BTC' (needed by 'BTC')" in str(caught.value)
+    with pytest.raises(MissingQuoteError) as without_spot:
+        spot_rows(book, books.market().subset(["BTC"]))
+    assert [p.asset for p in without_spot.value.problems] == ["ETH"]
 
 
 def test_a_balance_of_an_account_without_positions_has_a_standing() -> None:

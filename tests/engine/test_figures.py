@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,12 +13,23 @@ from hypothesis import strategies as st
 from crossmargin.aggregation import sweep
 from crossmargin.answers import result as answers
 from crossmargin.answers.result import MarginResult
-from crossmargin.basics.errors import UnsupportedError
+from crossmargin.basics.errors import (
+    InputError,
+    MissingQuoteError,
+    Problem,
+    QuantityError,
+    UnknownAccountError,
+    UnsupportedError,
+)
 from crossmargin.basics.threads import using_threads
 from crossmargin.engine import figures
 from crossmargin.engine.evaluate import evaluate, prepare
-from crossmargin.engine.figures import AccountFigures, Standings, account_figures, prepare_in_quarantine
+from crossmargin.engine.figures import AccountFigures, account_figures, prepare_in_quarantine
+from crossmargin.market.policy import MissingPolicy, UnpricedStablecoin
+from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import METHODOLOGIES, methodology
+from crossmargin.portfolio.quarantine import OnError, Unmargined
+from crossmargin.standing.standing import Standing
 from tests import books
 from tests.books import Row
 
@@ -30,7 +44,7 @@ COLUMNS = ("requirement_initial", "requirement_maintenance", "requirement_isolat
 def bits(found: AccountFigures) -> list[bytes]:
     columns = [getattr(found, name).tobytes() for name in COLUMNS]
     if found.standing is not None:
-        columns += [getattr(found.standing, name).tobytes() for name in Standings.__slots__]
+        columns += [getattr(found.standing, name).tobytes() for name in (one.name for one in fields(Standing))]
     return columns
 
 
@@ -104,8 +118,116 @@ def test_an_underlying_without_parameters_leaves_out_who_holds_it() -> None:
     )
 
 
-def test_what_is_wrong_with_the_market_itself_still_refuses_everything() -> None:
-    book = books.book([books.row("a", "BTC-PERPETUAL", 10)], [{"account": "a", "asset": "ETH", "amount": "1"}])
+def cash(account: str, asset: str, amount: str) -> Row:
+    return {"account": account, "asset": asset, "amount": amount}
+
+
+def only_btc() -> Methodology:
+    document = methodology("scenario-grid").info.document
+    return methodology("scenario-grid", {**document, "underlyings": {"BTC": document["underlyings"]["BTC"]}})
+
+
+POSITIONS = [books.row(name, "BTC-PERPETUAL", 10) for name in ("a", "b", "c")]
+
+
+def test_a_coin_without_parameters_leaves_out_who_has_some_of_it() -> None:
+    """The spot is in the margined book only: it is the accounts with such a balance that hold it."""
+    balances = [cash("a", "USD", "5"), cash("b", "ETH", "0.1"), cash("c", "ETH", "0"), cash("d", "ETH", "-1")]
+    book = books.book(POSITIONS, balances)
+    with pytest.raises(UnsupportedError, match="no parameters for underlying 'ETH'"):
+        prepare(book, books.market(), only_btc())
+    prepared, left_out = prepare_in_quarantine(book, books.market(), only_btc())
+    assert [one.account for one in left_out] == ["b", "d"]
+    assert all("no parameters for underlying 'ETH'" in one.in_words for one in left_out)
+    others = books.book([POSITIONS[0], POSITIONS[2]], [balances[0], balances[2]])
+    assert bits(account_figures(prepared)) == bits(AccountFigures.of(evaluate(others, books.market(), only_btc())))
+
+
+def test_a_coin_without_a_spot_leaves_out_who_has_some_of_it() -> None:
+    book = books.book(POSITIONS, [cash("a", "ETH", "1"), cash("b", "USD", "1")])
     market = books.market().subset(["BTC-PERPETUAL"])
-    with pytest.raises(Exception, match="no spot of ETH"):
-        prepare_in_quarantine(book, market, methodology("scenario-grid"))
+    with pytest.raises(MissingQuoteError, match="no spot of ETH"):
+        prepare(book, market, methodology("scenario-grid"))
+    prepared, left_out = prepare_in_quarantine(book, market, methodology("scenario-grid"))
+    assert [(one.account, one.problems[0].asset) for one in left_out] == [("a", "ETH")]
+    assert prepared.book.margin_accounts == ("b", "c")
+
+
+def test_a_member_with_the_coin_takes_out_its_set() -> None:
+    rows = [books.row(name, "BTC-PERPETUAL", 10, netting_set="s") for name in ("a", "b")]
+    book = books.book([*rows, books.row("c", "ETH", -1)], [cash("b", "ETH", "1"), cash("c", "ETH", "1")])
+    prepared, left_out = prepare_in_quarantine(book, books.market(), only_btc())
+    # Also where position and balance come to nothing.
+    assert [(one.account, one.members) for one in left_out] == [("c", ("c",)), ("s", ("a", "b"))]
+    assert prepared.book.margin_accounts == ()
+
+
+@pytest.mark.parametrize("block", [1, 2, 4096])
+def test_cover_without_a_price_is_refused_before_the_work_whatever_the_blocks(block: int) -> None:
+    balances = [cash("a", "USDC", "1"), cash("b", "USDT", "1"), cash("c", "USD", "3")]
+    book = books.book(POSITIONS, balances)
+    strict = MissingPolicy(stablecoin=UnpricedStablecoin.ERROR)
+    method = methodology("scenario-grid")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answers, "BLOCK_ACCOUNTS", block)
+        patch.setattr(figures, "BLOCK_ACCOUNTS", block)
+        with pytest.raises(MissingQuoteError) as caught:
+            prepare(book, books.market(), method, strict)
+        assert [(p.asset, "no dollar price" in p.found) for p in caught.value.problems] == [
+            ("USDC", True),
+            ("USDT", True),
+        ]
+        result = MarginResult.of_book(book, books.market(), method, strict, on_error=OnError.QUARANTINE)
+    assert result.accounts == ("c",)
+    assert [one.account for one in result.unmargined] == ["a", "b"]
+    assert result.figures.standing is not None
+    assert result.figures.standing.equity.tolist() == [3.0]
+
+
+def test_everything_that_cannot_be_margined_or_valued_is_one_error() -> None:
+    book = books.book([books.row("a", "ETH-PERPETUAL", 1)], [cash("a", "USDC", "1")])
+    with pytest.raises(InputError) as caught:
+        prepare(book, books.market(), only_btc(), MissingPolicy(stablecoin=UnpricedStablecoin.ERROR))
+    assert [p.found.partition(" for ")[0] for p in caught.value.problems] == ["no parameters", "no dollar price"]
+
+
+def test_a_price_that_position_and_cover_lack_is_missed_once() -> None:
+    """What has no index price cannot be priced; that it is no cover either is no second problem."""
+    market = replace(books.market(), index={"ETH": 3_100.0, "SPX": 6_800.0})
+    with pytest.raises(MissingQuoteError, match="no index price for underlying 'BTC'") as caught:
+        prepare(books.book([books.row("a", "BTC", 1)], [cash("a", "USD", "1")]), market, methodology("scenario-grid"))
+    assert len(caught.value.problems) == 1
+
+
+@dataclass(frozen=True)
+class WithoutACalendar:
+    """A methodology that misses something that no instrument is to blame for."""
+
+    method: Any
+
+    def price(self, *arguments: Any) -> Any:
+        raise UnsupportedError("the market says no settlement calendar")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.method, name)
+
+
+def test_what_is_wrong_with_the_market_itself_still_refuses_everything() -> None:
+    book = books.book(POSITIONS, [cash("a", "ETH", "1")])
+    method: Any = WithoutACalendar(methodology("scenario-grid"))
+    with pytest.raises(UnsupportedError, match="no settlement calendar"):
+        prepare_in_quarantine(book, books.market(), method)
+
+
+def test_the_unmargined_are_by_name_whoever_found_them() -> None:
+    early = Unmargined(account="m", members=("m", "z"), problems=(Problem(found="unread", kind=QuantityError),))
+    book = books.book(POSITIONS, [cash("b", "ETH", "1"), cash("x", "ETH", "1")])
+    result = MarginResult.of_book(book, books.market(), only_btc(), on_error=OnError.QUARANTINE, unmargined=(early,))
+    assert [one.account for one in result.unmargined] == ["b", "m", "x"]
+    for name in ("m", "z"):
+        with pytest.raises(QuantityError, match="unread"):
+            result.explain(name)
+    with pytest.raises(UnsupportedError, match="no parameters"):
+        result.index("x")
+    with pytest.raises(UnknownAccountError):
+        result.index("nobody")

@@ -350,3 +350,62 @@ def test_moves_of_many_sets_of_underlyings_keep_no_more_than_a_book() -> None:
         assert of_live(book) == of_full(book.book(), book.market, book.methodology)
         kept = [part for part in book._holding.values() if part is not book._base]
         assert sum(len(part.accounts) for part in kept) <= len(book.margin_accounts)
+
+
+def test_a_gross_account_keeps_what_was_bought_and_sold_apart() -> None:
+    """Also where both came to the same since the book was arranged."""
+    book = LiveBook(start(), books.market(), methodology("scenario-grid"))
+    for steps in (3 * STEPS_PER_UNIT, -3 * STEPS_PER_UNIT):
+        book.apply(Trade(account="omnibus", instrument=CALL, steps=steps))
+    quantities = {"omnibus": ("7", "-6")}
+    rows = [row for row in POSITIONS if row["account"] != "omnibus"]
+    rows += [
+        {"account": "omnibus", "instrument": CALL, "quantity": quantity, "account_type": "gross"}
+        for quantity in quantities["omnibus"]
+    ]
+    expected = of_full(book_of(rows, BALANCES), book.market, book.methodology)
+    assert of_live(book) == expected
+    book.apply(MarketMove(market=book.market))
+    assert of_live(book) == expected
+    book.fold()
+    assert of_full(book.book(), book.market, book.methodology) == of_live(book) == expected
+
+
+def test_who_has_collateral_of_another_value_is_told() -> None:
+    book = LiveBook(start(), books.market(), methodology("scenario-grid"))
+    cheaper = replace(book.market, prices={**book.market.prices, "USDC": 0.99})
+    affected = {book.margin_accounts[k] for k in book.apply(MarketMove(market=cheaper)).tolist()}
+    assert affected == {"desks"}
+
+
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (lambda: Trade(account="a", instrument=CALL, steps=1.5), "1.5 steps. Steps of 1e-8 are whole"),
+        (lambda: Trade(account="a", instrument=CALL, steps=True), "True steps"),
+        (lambda: Trade(account="a", instrument=CALL, steps=0), "0 steps. Leave out"),
+        (lambda: Trade(account="a", instrument=CALL, steps=2**63), "At most 9000000000000000000"),
+        (lambda: Trade(account=" a ", instrument=CALL, steps=1), "outer blanks"),
+        (lambda: Trade(account="", instrument=CALL, steps=1), "empty"),
+        (lambda: Trade(account="a\x00b", instrument=CALL, steps=1), "cannot be shown"),
+        (lambda: Trade(account="a", instrument=None, steps=1), "of type NoneType"),
+        (lambda: Deposit(account="a" * 300, asset="USD", steps=1), "has 300 characters"),
+        (lambda: MarketMove(market=None), "NoneType, which is no Market"),
+        (lambda: ParameterChange(methodology="isolated"), "'isolated', which is no methodology"),
+    ],
+)
+def test_an_event_is_checked_when_it_is_made(made: Any, match: str) -> None:
+    with pytest.raises(CrossmarginError, match=match):
+        made()
+
+
+def test_what_is_no_event_and_what_is_past_is_refused() -> None:
+    book = LiveBook(start(), books.market(), methodology("scenario-grid"))
+    before = of_live(book)
+    for nothing in ("x", None, {"account": "a"}):
+        with pytest.raises(CrossmarginError, match="is no event"):
+            book.apply(nothing)  # type: ignore[arg-type]  # that is what is tested
+    earlier = replace(book.market, as_of=book.market.as_of - timedelta(seconds=1))
+    with pytest.raises(CrossmarginError, match="before the present one"):
+        book.apply(MarketMove(market=earlier))
+    assert of_live(book) == before

@@ -73,7 +73,7 @@ def test_contradictions_of_netting_sets() -> None:
         read_positions([dict(zip(columns, row, strict=True)) for row in rows])
     assert [p.found for p in caught.value.problems] == [
         "'e' is both a netting set and an account outside of it",
-        "netting set 's' has 2 segregation ids (none, x): a=x, b=none",
+        "netting set 's' has 2 segregation ids ('x', none): a='x', b=none",
         "gross account 'c' is in netting set 't'",
     ]
 

@@ -83,8 +83,8 @@ def test_batches_one_frame_and_text_agree(frame: pl.DataFrame, batch_rows: int) 
         path = Path(folder) / "p.parquet"
         frame.write_parquet(path, row_group_size=3)
         with (
-            mock.patch("crossmargin.files.positions.LARGE", 0),
-            mock.patch("crossmargin.files.positions._BATCH_ROWS", batch_rows),
+            mock.patch("crossmargin.files.columns.LARGE", 0),
+            mock.patch("crossmargin.files.columns._BATCH_ROWS", batch_rows),
         ):
             assert _outcome(path) == expected
     text = frame_as_text(frame, "p.parquet").columns
@@ -94,7 +94,7 @@ def test_batches_one_frame_and_text_agree(frame: pl.DataFrame, batch_rows: int) 
 def test_columns_that_are_not_asked_for_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "p.parquet"
     pl.DataFrame({" account ": ["a"], "instrument": [CALL], "quantity": [1], "comment": ["x"]}).write_parquet(path)
-    monkeypatch.setattr("crossmargin.files.positions.LARGE", 0)
+    monkeypatch.setattr("crossmargin.files.columns.LARGE", 0)
     read: list[Any] = []
     select = pl.LazyFrame.select
 
@@ -116,7 +116,7 @@ def test_a_large_file_that_breaks_off_says_so(tmp_path: Path, monkeypatch: pytes
     whole = bytearray(path.read_bytes())
     whole[5_000:60_000] = bytes(55_000)
     path.write_bytes(bytes(whole))
-    monkeypatch.setattr("crossmargin.files.positions.LARGE", 0)
+    monkeypatch.setattr("crossmargin.files.columns.LARGE", 0)
     with pytest.raises(FileFormatError, match=r"p.parquet: is no Parquet that can be read \("):
         read_positions(path)
 

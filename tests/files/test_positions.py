@@ -279,6 +279,43 @@ def test_balances_are_checked_row_by_row() -> None:
         read_positions(positions, balances[1:2])
 
 
+def _located(error: CrossmarginError) -> list[tuple[str, int | None, str, str]]:
+    return [(p.file, p.row, p.account, p.found.partition(" add up")[0]) for p in error.problems]
+
+
+def test_a_sum_that_is_too_large_is_reported_where_its_account_begins(tmp_path: Path) -> None:
+    positions, balances = tmp_path / "p.csv", tmp_path / "b.csv"
+    positions.write_text(
+        f"account,instrument,quantity,netting_set\nann,{CALL},1,\nbob,{PUT},1,\nbob,{CALL},9e10,\nbob,{CALL},1,\n"
+        f"cy,{PUT},9e10,s\ndee,{CALL},9e10,s\nann,{CALL},2,\neve,{CALL},1,s\n",
+        encoding="utf-8",
+    )
+    balances.write_text(
+        "account,asset,amount\nann,USD,1\nzoe,BTC,9e10\nbob,BTC,5e10\nbob,USD,9e10\nann,USD,1\nbob,usd,1\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(PortfolioError) as caught:
+        read_positions(positions, balances)
+    # What is too large of a member is found before that of its set is added up.
+    assert _located(caught.value) == [
+        ("p.csv", 4, "bob", f"positions of 'bob' in '{CALL}'"),
+        ("b.csv", 5, "bob", "balances of 'bob' in USD"),
+    ]
+    positions.write_text(positions.read_text(encoding="utf-8").replace("bob", "abe", 2), encoding="utf-8")
+    with pytest.raises(PortfolioError) as caught:
+        read_positions(positions)
+    assert _located(caught.value) == [("p.csv", 7, "s", f"positions of 's' in '{CALL}'")]
+
+
+def test_a_segregation_called_none_is_not_the_absence_of_one() -> None:
+    rows = [
+        {"account": "a", "instrument": CALL, "quantity": 1, "netting_set": "s", "segregation": "none"},
+        {"account": "b", "instrument": CALL, "quantity": -1, "netting_set": "s", "segregation": ""},
+    ]
+    with pytest.raises(PortfolioError, match="netting set 's' has 2 segregation ids"):
+        read_positions(rows)
+
+
 def test_balances_add_up_and_make_accounts() -> None:
     balances = {"account": ["a", "z", "a"], "asset": ["USD", "BTC", "USD"], "amount": ["0.1", "-1", "0.2"]}
     book = read_positions([{"account": "m", "instrument": CALL, "quantity": 1}], balances)

@@ -173,7 +173,7 @@ def test_a_frame_with_one_bad_row_is_read_by_columns(monkeypatch: pytest.MonkeyP
     quantity = pl.when(pl.col("row") == 40_005).then(1e-9).otherwise(pl.col("quantity")).alias("quantity")
     looked_at: list[str] = []
     monkeypatch.setattr(
-        "crossmargin.files.positions.cell_text", lambda value: looked_at.append(str(value)) or repr(value)
+        "crossmargin.files.columns.cell_text", lambda value: looked_at.append(str(value)) or repr(value)
     )
     left_out: list[Unmargined] = []
     book = read_book(frame.with_columns(quantity), None, [], on_error=OnError.QUARANTINE, unmargined=left_out)

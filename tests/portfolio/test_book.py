@@ -265,6 +265,13 @@ def test_trades_that_add_up_to_too_much_are_refused_by_name() -> None:
         book.with_trades([("c", "Y", QUANTITY_LIMIT + 1)])
 
 
+def test_a_large_position_can_be_closed_and_turned_round_by_trades() -> None:
+    large = 50_000_000_000 * 10**8
+    book = build([("a", "X", large), ("b", "X", 1)], {"a": Attributes(netting_set="s")})
+    assert held(book.with_trades([("a", "X", -large)])) == [("b", "X", 1)]
+    assert held(book.with_trades([("a", "X", -large), ("a", "X", -large)])) == [("b", "X", 1), ("s", "X", -large)]
+
+
 def test_q_and_minus_q_leave_an_account_without_positions() -> None:
     book = build([("a", "X", 10_000_000), ("a", "X", 20_000_000), ("a", "X", -30_000_000)])
     assert held(book) == []
@@ -297,8 +304,15 @@ def test_one_set_two_segregation_ids_is_refused_with_every_member() -> None:
     with pytest.raises(PortfolioError) as caught:
         build([("a", "X", 1)], attributes)
     first, second = str(caught.value).splitlines()
-    assert "netting set 's' has 2 segregation ids (client, house): a=client, b=house" in first
-    assert "netting set 't' has 2 segregation ids (client, none): c=client, zz=none" in second
+    assert "netting set 's' has 2 segregation ids ('client', 'house'): a='client', b='house'" in first
+    assert "netting set 't' has 2 segregation ids ('client', none): c='client', zz=none" in second
+
+
+def test_a_segregation_called_none_is_one() -> None:
+    linked = {"a": Attributes(netting_set="s", segregation="none"), "b": Attributes(netting_set="s")}
+    expected = r"netting set 's' has 2 segregation ids \('none', none\): a='none', b=none"
+    with pytest.raises(PortfolioError, match=expected):
+        build([("a", "X", 1), ("b", "X", -1)], linked)
 
 
 def test_a_gross_account_in_a_netting_set_is_refused() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crossmargin.basics.errors import PortfolioError
-from crossmargin.basics.quantities import QUANTITY_LIMIT
+from crossmargin.basics.quantities import QUANTITY_LIMIT, STEPS_PER_UNIT
 from crossmargin.basics.threads import using_threads
 from crossmargin.portfolio import netting
 from crossmargin.portfolio.book import AccountType, Attributes, PositionRows, build_book
@@ -50,17 +50,58 @@ def test_counting_sorting_and_a_dictionary_agree(
     if narrow:
         owner, instrument = owner.astype(np.int32), instrument.astype(np.int32)
     assert _same(net_by_counting(owner, instrument, steps, kept_apart, N_INSTRUMENTS), by_sorting)
+    _is_the_sum(by_sorting, rows, gross)
+
+
+def _is_the_sum(found: Netted, rows: list[tuple[int, int, int]], gross: list[bool]) -> None:
+    """`found` is what a dictionary of Python's integers, which never wrap, adds up to."""
     sums: dict[tuple[int, int, bool], int] = defaultdict(int)
-    magnitudes: dict[tuple[int, int, bool], int] = defaultdict(int)
     for o, i, s in rows:
         sums[o, i, gross[o] and s < 0] += s
-        magnitudes[o, i, gross[o] and s < 0] += abs(s)
-    too_large = sorted({(o, i) for (o, i, _), total in magnitudes.items() if total > QUANTITY_LIMIT})
-    assert by_sorting.too_large == too_large
+    too_large = sorted({(o, i) for (o, i, _), total in sums.items() if abs(total) > QUANTITY_LIMIT})
+    assert found.too_large == too_large
     if not too_large:
         expected = [(o, i, s) for (o, i, _), s in sorted(sums.items()) if s]
-        owners = np.repeat(np.arange(N_OWNERS), np.diff(by_sorting.offsets)).tolist()
-        assert list(zip(owners, *(a.tolist() for a in by_sorting[1:3]), strict=True)) == expected
+        owners = np.repeat(np.arange(len(gross)), np.diff(found.offsets)).tolist()
+        assert list(zip(owners, *(a.tolist() for a in found[1:3]), strict=True)) == expected
+
+
+NEAR_LIMIT = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.integers(0, 1),
+        st.builds(
+            lambda size, less, sign: sign * max(size - less, 0),
+            st.sampled_from([QUANTITY_LIMIT, QUANTITY_LIMIT // 2, QUANTITY_LIMIT // 3, 3]),
+            st.integers(0, 3),
+            st.sampled_from([1, -1]),
+        ),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=NEAR_LIMIT, gross=st.lists(st.booleans(), min_size=2, max_size=2), n_threads=st.sampled_from([1, 2]))
+def test_near_the_limit_the_sum_decides_and_not_the_rows(
+    rows: list[tuple[int, int, int]], gross: list[bool], n_threads: int
+) -> None:
+    owner, instrument, steps = _columns(rows)
+    with using_threads(n_threads):
+        found = [way(owner, instrument, steps, np.array(gross), 2) for way in (net_by_sorting, net_by_counting)]
+    assert _same(*found)
+    _is_the_sum(found[0], rows, gross)
+
+
+@given(rows=NEAR_LIMIT, beyond=st.lists(st.integers(-QUANTITY_LIMIT, QUANTITY_LIMIT), min_size=12, max_size=12))
+def test_a_row_in_two_pieces_is_the_row(rows: list[tuple[int, int, int]], beyond: list[int]) -> None:
+    pieces = []
+    for (o, i, s), more in zip(rows, beyond, strict=False):
+        one = max(-QUANTITY_LIMIT, min(QUANTITY_LIMIT, s + more))
+        pieces += [(o, i, one)] + [(o, i, part) for part in ((s - one) // 2, s - one - (s - one) // 2)]
+    neither = np.zeros(2, dtype=np.bool_)
+    for way in (net_by_sorting, net_by_counting):
+        assert _same(way(*_columns(pieces), neither, 2), way(*_columns(rows), neither, 2))
 
 
 @pytest.mark.parametrize("n_instruments", [3, 2000, 150_000])
@@ -130,8 +171,19 @@ def test_a_sum_exactly_at_the_limit_is_the_largest() -> None:
         at_limit = way(same, same, np.array([QUANTITY_LIMIT - 1, 1]), np.zeros(1, dtype=np.bool_), 1)
         assert at_limit.steps.tolist() == [QUANTITY_LIMIT]
         # One step more is less than the spacing of doubles there.
-        above = way(same, same, np.array([QUANTITY_LIMIT, -1]), np.zeros(1, dtype=np.bool_), 1)
+        above = way(same, same, np.array([QUANTITY_LIMIT, 1]), np.zeros(1, dtype=np.bool_), 1)
         assert above.too_large == [(0, 0)]
+        below = way(same, same, np.array([QUANTITY_LIMIT, -1]), np.zeros(1, dtype=np.bool_), 1)
+        assert (below.too_large, below.steps.tolist()) == ([], [QUANTITY_LIMIT - 1])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_position_that_is_closed_is_nothing_however_large_it_was(sign: int) -> None:
+    large = sign * 50_000_000_000 * STEPS_PER_UNIT
+    same = np.zeros(2, dtype=np.int64)
+    for way in (net_by_counting, net_by_sorting):
+        closed = way(same, same, np.array([large, -large]), np.zeros(1, dtype=np.bool_), 1)
+        assert (closed.too_large, closed.offsets.tolist()) == ([], [0, 0])
 
 
 def test_large_books_are_the_same_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

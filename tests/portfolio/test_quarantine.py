@@ -106,3 +106,37 @@ def test_a_problem_about_several_instruments_takes_out_whoever_holds_one() -> No
     kept, left_out = quarantine(BOOK, [problem])
     assert kept.margin_accounts == ("c",)
     assert [(one.account, one.problems) for one in left_out] == [("d", (problem,)), ("s", (problem,))]
+
+
+COINS = build(
+    [("a", "X", 1), ("b", "X", -1)], LINKED, [("a", "ETH", 2), ("c", "ETH", 0), ("d", "ETH", -1), ("e", "USD", 1)]
+)
+
+
+def test_a_problem_of_an_asset_takes_whoever_has_a_balance_in_it() -> None:
+    unpriced = Problem(found="no price of ETH", asset="ETH")
+    rest, left_out = quarantine(COINS, [unpriced])
+    assert [(one.account, one.problems) for one in left_out] == [(name, (unpriced,)) for name in ("c", "d", "s")]
+    assert rest.margin_accounts == ("e",)
+    with pytest.raises(InputError, match="no price of BTC"):
+        quarantine(COINS, [Problem(found="no price of BTC", asset="BTC")])
+    with pytest.raises(InputError, match="no price of ETH"):
+        quarantine(BOOK, [unpriced])
+
+
+def test_who_has_a_coin_holds_its_spot_where_balances_take_part() -> None:
+    _, left_out = quarantine(COINS, [_vol("ETH_SPOT")], {"ETH": "ETH_SPOT", "BTC": "BTC_SPOT"})
+    assert [one.account for one in left_out] == ["d", "s"]
+    with pytest.raises(MissingQuoteError):
+        quarantine(COINS, [_vol("ETH_SPOT")])
+
+
+def test_reasons_are_one_line_of_words() -> None:
+    problems = (Problem(found="no vol", file="p.csv", row=3), Problem(found="too large", needed="Check it."))
+    one = Unmargined(account="a\x1b", members=("a\x1b",), problems=problems)
+    assert one.in_words == "p.csv, row 3: no vol; too large. Check it"
+    assert one.to_dict() == {
+        "account": "a\x1b",
+        "members": ["a\x1b"],
+        "reasons": ["p.csv, row 3: no vol", "too large. Check it."],
+    }

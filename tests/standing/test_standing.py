@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -119,3 +121,15 @@ def test_codes_are_small_read_only_and_in_the_order_of_the_states() -> None:
     with pytest.raises(ValueError, match="read-only"):
         stands.state_code[0] = 0
     assert stands.state is stands.state  # made once
+
+
+def test_standings_of_blocks_join_to_that_of_all() -> None:
+    columns = [np.array(values, dtype=np.float64) for values in ([5, -1, 0], [0, 1, 2], [4, 3, 0], [3, 2, 0])]
+    whole = standing(*columns)
+    parts = [standing(*(column[rows] for column in columns)) for rows in (slice(0, 1), slice(1, 1), slice(1, 3))]
+    joined = Standing.joined(parts)
+    for one in fields(Standing):
+        assert getattr(joined, one.name).tobytes() == getattr(whole, one.name).tobytes()
+        assert not getattr(joined, one.name).flags.writeable
+    assert joined.state == whole.state
+    assert joined.anybody_short

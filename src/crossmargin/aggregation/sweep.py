@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
 from crossmargin.aggregation import loops
-from crossmargin.basics.arrays import FloatArray, IntArray, owners_of, run_starts
+from crossmargin.basics.arrays import FloatArray, IntArray, owners_of, read_only, run_starts
 from crossmargin.basics.errors import InputError, ParameterError, QuantityError, ShapeError
 from crossmargin.basics.threads import for_each_range, thread_count
 
@@ -34,6 +35,7 @@ _VECTOR = 8
 """Numbers in the widest vector: rows of a table are padded to a multiple of it."""
 _MOST_PNL = 1e300
 """Sums that cannot pass this cannot become infinite, and no difference of infinities can pass for a number."""
+_Array = TypeVar("_Array", FloatArray, IntArray)
 _KERNELS = "crossmargin.aggregation.kernels"
 
 
@@ -60,8 +62,10 @@ class Holdings:
     """No sum of quantities is larger: so that no P&L can be, whatever a unit holds."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("offsets", np.int64), ("instrument", np.int64), ("quantity", np.float64)):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=kind))
+        # The compiled loop trusts what is checked here, so nobody may change it afterwards.
+        object.__setattr__(self, "offsets", _own(_whole("offsets", self.offsets)))
+        object.__setattr__(self, "instrument", _own(_whole("instrument", self.instrument)))
+        object.__setattr__(self, "quantity", _own(_real("quantity", self.quantity, 1)))
         held = self.instrument
         if len(self.quantity) != len(held):
             raise ShapeError(f"{len(held)} instruments and {len(self.quantity)} quantities")
@@ -84,6 +88,29 @@ class Holdings:
     def unit(self) -> IntArray:
         """Unit of each position, shape `(n_positions,)`."""
         return owners_of(self.offsets)
+
+
+def _whole(what: str, values: IntArray) -> IntArray:
+    """Indices as they must be: whole numbers on one axis."""
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size) or array.dtype == np.uint64:
+        raise ShapeError(f"{what} of shape {array.shape} and type {array.dtype}: they are whole numbers on one axis")
+    return array.astype(np.int64, copy=False)
+
+
+def _real(what: str, values: FloatArray, n_axes: int) -> FloatArray:
+    """Figures as they must be: real numbers on so many axes, nothing masked."""
+    array = np.asarray(values)
+    if array.ndim != n_axes or array.dtype.kind not in "fiu" or isinstance(values, np.ma.MaskedArray):
+        raise ShapeError(
+            f"{what} of shape {array.shape} and type {array.dtype}: real numbers on {n_axes} axes are needed"
+        )
+    return array.astype(np.float64, copy=False)
+
+
+def _own(values: _Array) -> _Array:
+    """`values` as nobody else can change them: themselves if they cannot be written to, else a copy."""
+    return read_only(values if not values.flags.writeable else values.copy())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -117,6 +144,7 @@ def laid_out(unit_pnl: FloatArray | LaidOut) -> LaidOut:
     """
     if isinstance(unit_pnl, LaidOut):
         return unit_pnl
+    unit_pnl = _real("unit P&L", unit_pnl, 2)
     largest = _largest(unit_pnl)
     n_instruments, n_scenarios = unit_pnl.shape
     row_length = -(-max(n_scenarios, 1) // _VECTOR) * _VECTOR
@@ -175,6 +203,11 @@ def segments(holdings: Holdings, label: IntArray) -> Segments:
     label : ndarray of shape (n_instruments,)
         Label of each instrument, 0 and up.
     """
+    label = _whole("label", label)
+    if holdings.largest >= len(label):
+        raise ShapeError(f"a position in instrument {holdings.largest}, and {len(label)} labels")
+    if len(label) and not (label.min() >= 0 and label.max() < 2**31):
+        raise ShapeError(f"labels {label.min()} to {label.max()}: they are 0 and up, below 2**31")
     n_labels = int(label.max(initial=0)) + 1
     key = holdings.unit() * n_labels + label[holdings.instrument]
     instrument, quantity = holdings.instrument, holdings.quantity
@@ -191,7 +224,11 @@ def segments(holdings: Holdings, label: IntArray) -> Segments:
         number = of_position
     unit, of_label = np.divmod(key[first], n_labels)
     return Segments(
-        holdings=Holdings(offsets=np.append(first, len(key)), instrument=instrument, quantity=quantity),
+        holdings=Holdings(
+            offsets=read_only(np.append(first, len(key))),
+            instrument=read_only(instrument),
+            quantity=read_only(quantity),
+        ),
         unit=unit,
         label=of_label,
         of_position=number,
@@ -244,9 +281,10 @@ def scenario_pnl(holdings: Holdings, unit_pnl: FloatArray | LaidOut, units: IntA
 
 def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     """Sum of `quantity * of_one` in each unit, `of_one` of shape `(n_instruments,)`: a sweep of one scenario."""
+    of_one = _real("figures of one contract", of_one, 1)
     sweep = _Sweep(holdings, len(of_one), 1, _largest(of_one))
     sums = np.empty(holdings.n_units)
-    of_one = np.ascontiguousarray(of_one, dtype=np.float64)
+    of_one = np.ascontiguousarray(of_one)
     for_each_range(
         lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
         sweep.ranges(),
@@ -299,6 +337,8 @@ class Tail:
     level: Decimal
 
     def __post_init__(self) -> None:
+        if not isinstance(self.level, Decimal):
+            raise ParameterError(f"a confidence level of type {type(self.level).__name__}; write Decimal('0.99')")
         if not (self.level.is_finite() and 0 <= self.level < 1):
             raise ParameterError(f"a confidence level of {self.level}; it is at least 0 and below 1, like 0.99")
 
@@ -391,7 +431,7 @@ class _Sweep:
             self.units = np.arange(holdings.n_units)
             n_positions = len(holdings.instrument)
         else:
-            self.units = np.ascontiguousarray(units, dtype=np.int64)
+            units = self.units = np.ascontiguousarray(_whole("units", units))
             if len(units) and not (units.min() >= 0 and units.max() < holdings.n_units):
                 raise ShapeError(f"units {units.min()} to {units.max()} of {holdings.n_units}")
             n_positions = int((holdings.offsets[units + 1] - holdings.offsets[units]).sum())

@@ -5,7 +5,8 @@ One process writes it and so does a cluster, shard by shard: the columns and the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ REQUIREMENT_COLUMNS = (
 STANDING_COLUMNS = ("collateral_value", "equity", "excess", "coverage_ratio")
 UNMARGINED = "unmargined"
 """State of an account without figures."""
+METADATA = "crossmargin"
+"""Key of a Parquet file's metadata under which it says what its figures rest on."""
 
 
 def schema(*, has_balances: bool) -> dict[str, pl.DataType]:
@@ -69,3 +72,8 @@ def account_table(columns: Mapping[str, Any], unmargined: Mapping[str, str], *, 
     }
     refused = pl.DataFrame({name: stated.get(name, [None] * n_refused) for name in types}, schema=types)
     return pl.concat([table, refused]).sort("account")
+
+
+def file_metadata(provenance: Mapping[str, object], notes: Sequence[str]) -> dict[str, str]:
+    """Key-value metadata of a Parquet file of accounts: JSON with `provenance` and the `notes` of the market."""
+    return {METADATA: json.dumps({"provenance": dict(provenance), "notes": list(notes)}, ensure_ascii=False)}

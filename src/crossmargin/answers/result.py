@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from crossmargin.aggregation.sweep import blocks
-from crossmargin.basics.errors import InputError
+from crossmargin.answers.account_table import account_table
+from crossmargin.basics.errors import raise_problems
 from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.engine.evaluate import Evaluation, Prepared, prepare
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)  # no slots: who is left out is looked up by name
 class MarginResult:
     """Requirements and standing of every margin account.
 
@@ -43,7 +45,7 @@ class MarginResult:
     figures : AccountFigures
         The answer as columns.
     unmargined : tuple of Unmargined
-        Accounts that were left out, with their reasons: they are in no figure, and none is 0.
+        Accounts that were left out, by name, with their reasons: they are in no figure, and none is 0.
     whole : Evaluation, optional
         All that explains the figures, kept where the book is small.
 
@@ -75,7 +77,11 @@ class MarginResult:
     def of_prepared(
         cls, prepared: Prepared, unmargined: tuple[Unmargined, ...] = (), progress: Progress | None = None
     ) -> MarginResult:
-        """Margin a prepared book: all at once if it is small, else in blocks of accounts of which figures are kept."""
+        """Margin a prepared book: all at once if it is small, else in blocks of accounts of which figures are kept.
+
+        `unmargined` may be in any order.
+        """
+        unmargined = tuple(sorted(unmargined, key=lambda one: one.account))
         if len(prepared.book.margin_accounts) <= BLOCK_ACCOUNTS:
             return cls.of(prepared.evaluation(), unmargined)
         return cls(prepared=prepared, figures=account_figures(prepared, progress), unmargined=unmargined)
@@ -116,11 +122,21 @@ class MarginResult:
         return self.figures.margin_accounts
 
     def index(self, account: str) -> int:
-        """Index of a margin account, by its name or a member's."""
-        for left_out in self.unmargined:
-            if account in (left_out.account, *left_out.members):
-                raise InputError(left_out.problems)
+        """Index of a margin account, by its name or a member's.
+
+        Raises
+        ------
+        CrossmarginError
+            Why it was left out; or that nobody is called so.
+        """
+        if (left_out := self._left_out.get(account)) is not None:
+            raise_problems(left_out.problems)
         return self.prepared.book.margin_account_index(account)
+
+    @cached_property
+    def _left_out(self) -> Mapping[str, Unmargined]:
+        """Who is left out, by the names of the margin account and its members."""
+        return {name: one for one in reversed(self.unmargined) for name in (one.account, *one.members)}
 
     def requirement_initial(self, account: str) -> float:
         """Initial requirement of a margin account."""
@@ -173,6 +189,11 @@ class MarginResult:
         import polars as pl
 
         return pl.DataFrame(self.columns())
+
+    def account_table(self) -> pl.DataFrame:
+        """One row for every margin account, those without figures too: the table that files have."""
+        reasons = {one.account: one.in_words for one in self.unmargined}
+        return account_table(self.columns(), reasons, has_balances=self.figures.standing is not None)
 
     def __repr__(self) -> str:
         f = self.figures
@@ -277,16 +298,14 @@ class MarginResult:
             block = MarginResult.of(self.prepared.block(first, last).evaluation())
             yield from map(block.account_dict, range(last - first))
 
+    def collateral_items(self, account: str) -> list[dict[str, str]]:
+        """What the cover of a margin account is made of, as plain data, decimals as strings; empty without balances."""
+        e, index = self.of_account(self.index(account))
+        return [] if e.collateral is None else [item.to_dict() for item in e.collateral.items_of(index)]
+
     def _about(self) -> dict[str, Any]:
         return {
-            "unmargined": [
-                {
-                    "account": left_out.account,
-                    "members": list(left_out.members),
-                    "reasons": [str(problem) for problem in left_out.problems],
-                }
-                for left_out in self.unmargined
-            ],
+            "unmargined": [left_out.to_dict() for left_out in self.unmargined],
             "stand_ins": [fill.to_dict() for fill in self.figures.fills],
             "notes": list(self.prepared.market.notes),
             "provenance": self.prepared.provenance,

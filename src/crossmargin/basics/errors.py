@@ -48,6 +48,8 @@ class Problem:
         The instrument that it is about, where a later stage found it: who read the positions knows their row.
     account : str
         The account or netting set that it is about, where it is about one: what it holds cannot be margined.
+    asset : str
+        The asset that it is about, where it is about one: whoever has a balance in it cannot be margined.
     """
 
     found: str
@@ -59,6 +61,7 @@ class Problem:
     instrument: str = ""
     instruments: tuple[str, ...] = ()
     account: str = ""
+    asset: str = ""
 
     def __str__(self) -> str:
         place = [self.file] if self.file else []

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING
 
+from crossmargin.basics.errors import InputError, Problem
+
 if TYPE_CHECKING:
     # Imported where a pool is made: it brings in logging, which a small book should not wait for.
     from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +38,15 @@ def thread_count() -> int:
 
 @contextmanager
 def using_threads(count: int | None) -> Iterator[None]:
-    """Calculate on `count` threads inside; `None` leaves it as it is."""
+    """Calculate on `count` threads inside; `None` leaves it as it is.
+
+    Raises
+    ------
+    InputError
+        If `count` is no whole number of at least 1.
+    """
+    if count is not None and (type(count) is not int or count < 1):  # True is no count
+        raise InputError(Problem(found=f"{count!r} threads", needed="At least 1, or None for all processors."))
     token = _chosen.set(count if count is not None else _chosen.get())
     try:
         yield

@@ -16,14 +16,13 @@ from cyclopts import Parameter
 
 from crossmargin._version import __version__
 from crossmargin.basics.errors import InputError, Problem, raise_problems
-from crossmargin.cli.writing import finished, require_places, write_table, write_text
+from crossmargin.cli.writing import finished, require_places, write_answer, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crossmargin.answers.result import MarginResult
     from crossmargin.engine.evaluate import Evaluation
-    from crossmargin.engine.figures import Standings
     from crossmargin.market.policy import MissingPolicy
     from crossmargin.methodologies.protocol import Methodology
     from crossmargin.portfolio.quarantine import OnError, Unmargined
@@ -133,7 +132,6 @@ def margin(
         return _margin_on_cluster(positions, inputs, methodology, handling, cluster, workers, out, json_=json_)
     if workers is not None:
         raise InputError(Problem(found="--workers without --cluster", needed="--threads says how many threads."))
-    from crossmargin.answers.account_table import account_table
     from crossmargin.answers.result import MarginResult
     from crossmargin.basics.threads import using_threads
     from crossmargin.cli import show
@@ -143,28 +141,29 @@ def margin(
     _require_count("--threads", threads, least=1)
     handling = _handling(on_error)
     require_places(table=out, page=report)
-    with using_threads(threads), progress("accounts", quiet=json_) as done:
-        loaded = _loaded(positions, inputs, methodology, handling)
-        result = MarginResult.of_book(
-            loaded.book,
-            loaded.market,
-            loaded.method,
-            loaded.policy,
-            on_error=handling,
-            unmargined=loaded.unmargined,
-            progress=done,
-        )
-    left_out = {one.account: show.reasons(one) for one in result.unmargined}
-    if out is not None:
-        write_table(out, account_table(result.columns(), left_out, has_balances=result.figures.standing is not None))
-    if report is not None:
-        _write_report(result.evaluation, report, account=None, left_out=left_out)
-    if json_:
-        sys.stdout.writelines(result.json_pieces())
-        print()
-    else:
-        where = f"all are in {out}" if out is not None else "--out FILE writes all"
-        print(show.margin_text(result, rows, where=where))
+    with using_threads(threads):  # to the end: JSON and the report of a large book margin its accounts again
+        with progress("accounts", quiet=json_) as done:
+            loaded = _loaded(positions, inputs, methodology, handling)
+            result = MarginResult.of_book(
+                loaded.book,
+                loaded.market,
+                loaded.method,
+                loaded.policy,
+                on_error=handling,
+                unmargined=loaded.unmargined,
+                progress=done,
+            )
+        if out is not None:
+            write_answer(out, result)
+        if report is not None:
+            left_out = {one.account: one.in_words for one in result.unmargined}
+            _write_report(result.evaluation, report, account=None, left_out=left_out)
+        if json_:
+            sys.stdout.writelines(result.json_pieces())
+            print()
+        else:
+            where = f"all are in {out}" if out is not None else "--out FILE writes all"
+            print(show.margin_text(result, rows, where=where))
     return ATTENTION if result.unmargined or _anybody_short(result.figures.standing) else ANSWERED
 
 
@@ -279,6 +278,8 @@ def explain(
             "notes": list(result.prepared.market.notes),
             "provenance": result.prepared.provenance,
         }
+        if result.figures.standing is not None:
+            document["collateral"] = result.collateral_items(account)
         if scenarios:
             found = result.scenarios(account)
             document["scenarios"] = [
@@ -661,8 +662,8 @@ def _trades(add: list[str], problems: list[Problem]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _anybody_short(stands: Standing | Standings | None) -> bool:
-    return stands is not None and bool((stands.excess < 0).any())
+def _anybody_short(stands: Standing | None) -> bool:
+    return stands is not None and stands.anybody_short
 
 
 def _write_report(

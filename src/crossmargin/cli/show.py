@@ -18,6 +18,7 @@ from crossmargin.basics.quantities import format_quantity
 from crossmargin.basics.times import format_utc
 from crossmargin.cli.main import visible
 from crossmargin.cli.tables import Column, paragraphs, table, tree, width
+from crossmargin.collateral.valuation import CollateralItem
 from crossmargin.engine.evaluate import Evaluation, Prepared
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -155,30 +156,24 @@ def cluster_dict(report: ClusterReport) -> dict[str, object]:
         "shards": report.n_shards,
         "workers": report.workers,
         "retried": report.retried,
-        "unmargined": [
-            {"account": one.account, "members": list(one.members), "reasons": [str(p) for p in one.problems]}
-            for one in report.unmargined
-        ],
+        "unmargined": [one.to_dict() for one in report.unmargined],
         "stand_ins": [fill.to_dict() for fill in report.fills],
+        "notes": list(report.notes),
+        "provenance": dict(report.provenance),
     }
 
 
 def _unmargined(left_out: Sequence[Unmargined], where: str) -> list[str]:
-    """Accounts without figures, each with its reasons; and that they are in no sum."""
+    """Accounts without figures, each with its reasons; and that they are in no sum. None of it writes to a terminal."""
     count = f"{len(left_out):,} account" + ("s" if len(left_out) > 1 else "")
     lines = [f"Not margined, and in none of the figures: {count}."]
     for one in left_out[:MOST_UNMARGINED]:
         # As it stands in the data: no hyphen of a name becomes a minus sign.
-        text = f"not margined: {one.account}: {reasons(one)}."
+        text = visible(f"not margined: {one.account}: {one.in_words}.")
         lines.append(textwrap.fill(text, width(), subsequent_indent="  ", break_long_words=False))
     if len(left_out) > MOST_UNMARGINED:
         lines.append(f"and {len(left_out) - MOST_UNMARGINED:,} more ({where}).")
     return lines
-
-
-def reasons(left_out: Unmargined) -> str:
-    """Why an account was not margined, in one line; nothing in it writes to a terminal."""
-    return visible("; ".join(str(problem).rstrip(".") for problem in left_out.problems))
 
 
 def _shown(requirement: FloatArray, rows: int | None) -> list[int]:
@@ -269,6 +264,8 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
     ]
     lines += ["", tree(result.explain(name)), ""]
     lines.append(contributions_table(e, a))
+    if e.collateral is not None and (items := e.collateral.items_of(a)):
+        lines += ["", _collateral_table(items, float(e.collateral.value[a]))]
     if len(members) > 1:
         lines += ["", _members_table(e, a)]
     if scenarios:
@@ -302,6 +299,30 @@ def contributions_table(e: Evaluation, a: int) -> str:
                 header="contribution",
                 cells=[numbers.money(float(c.contribution[k])) for k in rows]
                 + [numbers.requirement(float(r.requirement_initial[a]))],
+            ),
+        ],
+        total=True,
+    )
+
+
+def _collateral_table(items: Sequence[CollateralItem], value: float) -> str:
+    """What the collateral value is the sum of, in its order."""
+    return table(
+        [
+            Column(header="collateral", cells=[item.asset for item in items] + ["sum: collateral value"], align="left"),
+            Column(
+                header="amount",
+                cells=[numbers.quantity(f"{item.amount:.8f}".rstrip("0").rstrip(".")) for item in items] + [""],
+            ),
+            Column(
+                header="price",
+                cells=[numbers.money(item.price, decimals=2 if item.price >= 1 else 6) for item in items] + [""],
+                goes=1,
+            ),
+            Column(header="haircut", cells=[numbers.percent(item.haircut) for item in items] + [""], goes=2),
+            Column(
+                header="value",
+                cells=[numbers.money(item.value) for item in items] + [numbers.available(value)],
             ),
         ],
         total=True,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossmargin.answers.account_table import file_metadata
 from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
 from crossmargin.files.output import replacing, require_writable
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from crossmargin.answers.result import MarginResult
 
 finished: list[Path] = []
 """What the command of this process has written so far."""
@@ -57,10 +60,18 @@ def require_places(*, table: Path | None = None, page: Path | None = None) -> No
     raise_problems(problems)
 
 
-def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a table to a Parquet or CSV file, as its suffix says; errors as `replacing`."""
+def write_answer(path: Path, result: MarginResult) -> None:
+    """Write every account of an answer to a file, and what it rests on; see `write_table`."""
+    write_table(path, result.account_table(), file_metadata(result.prepared.provenance, result.prepared.market.notes))
+
+
+def write_table(path: Path, table: pl.DataFrame, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a table to a Parquet or CSV file, as its suffix says; errors as `replacing`.
+
+    `metadata` goes to the key-value metadata of Parquet: a CSV has no room for it.
+    """
     with writing(path) as temporary:
         if path.suffix.lower() == ".csv":
             table.write_csv(temporary)
         else:
-            table.write_parquet(temporary)
+            table.write_parquet(temporary, metadata=dict(metadata or {}))

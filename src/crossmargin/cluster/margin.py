@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crossmargin._version import __version__
-from crossmargin.answers.account_table import account_table
+from crossmargin.answers.account_table import account_table, file_metadata
 from crossmargin.basics.errors import CrossmarginError, InputError, Problem, UnsupportedError, raise_problems
 from crossmargin.cluster.session import LOCAL, Session, connected
 from crossmargin.cluster.shards import (
@@ -41,19 +41,19 @@ from crossmargin.cluster.shards import (
 )
 from crossmargin.cluster.work import (
     BalanceLine,
-    Prices,
     ShardAnswer,
     Work,
     file_bytes,
     margin_shard,
     price_once,
-    reasons_of,
     total,
 )
 from crossmargin.collateral.valuation import schedule
+from crossmargin.engine.evaluate import provenance
 from crossmargin.files.output import replacing, require_writable
 from crossmargin.files.positions import BALANCE_COLUMNS
 from crossmargin.files.tables import read_table
+from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -127,6 +127,10 @@ class ClusterReport:
         How the work was cut.
     retried : int
         Shards that were begun again because a worker died.
+    provenance : mapping of str to object
+        What the figures rest on, as `Prepared.provenance` says it; the file says so too.
+    notes : tuple of str
+        Of the market.
     """
 
     out: Path
@@ -141,6 +145,8 @@ class ClusterReport:
     n_shards: int
     workers: int
     retried: int
+    provenance: Mapping[str, object]
+    notes: tuple[str, ...]
 
 
 def margin_on_cluster(
@@ -223,13 +229,12 @@ def margin_in_session(
         _surveys(session, layout, ranges),
         _shard_count(layout.n_rows, session.workers, rows_per_shard, fewest_rows),
     )
-    prices: Prices | None = price_once(layout.path.name, dealt.instruments, _assets(cash), market, method, policy)
-    assert prices is not None
-    problems: list[Problem] = []
-    if on_error is OnError.REFUSE and prices.refused:
-        # There will be no answer: what remains is to find everything that is wrong, and say it at once.
-        problems = [problem for refused in prices.refused.values() for problem in refused]
-        prices = None
+    prices = price_once(layout.path.name, dealt.instruments, _assets(cash), market, method, policy)
+    tally = _Tally(has_balances=balances is not None)
+    if on_error is OnError.REFUSE:
+        # Then there will be no answer: what remains is to find everything that is wrong, and say it at once.
+        held = {canonical_name(name) for name in dealt.instruments}
+        tally.refuse(problem for name, about in prices.refused.items() if name in held for problem in about)
     work = Work(
         positions_file=layout.path.name,
         balances_file=None if balances is None else balances.name,
@@ -239,10 +244,28 @@ def margin_in_session(
         thresholds=thresholds or Thresholds(),
         on_error=on_error,
         prices=prices,
+        is_refused=tally.is_refused,
     )
     pieces = _pieces(session, dealt, ranges)
+    rests_on = provenance(market, method, policy, work.thresholds)
     with _parts(out) as folder:
-        return _margined(session, dealt, work, _by_shard(dealt, cash), pieces, problems, out, folder, progress)
+        _margin_shards(session, dealt, work, _Shards(_by_shard(dealt, cash), pieces), tally, folder, progress)
+        return ClusterReport(
+            out=out,
+            n_rows=layout.n_rows,
+            n_accounts=tally.n_accounts,
+            unmargined=tuple(sorted(tally.unmargined, key=lambda one: one.account)),
+            lost=tuple(tally.lost),
+            deficits=tally.deficits,
+            currency=tally.currency,
+            totals=_written(tally.parts, out, file_metadata(rests_on, market.notes)),
+            fills=tuple(tally.fills),
+            n_shards=dealt.n_shards,
+            workers=session.workers,
+            retried=tally.retried,
+            provenance=rests_on,
+            notes=market.notes,
+        )
 
 
 def _balance_lines(path: Path) -> list[BalanceLine]:
@@ -321,69 +344,86 @@ def _parts(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _margined(
-    session: Session,
-    dealt: Plan,
-    work: Work,
-    cash: list[list[BalanceLine]],
-    pieces: list[list[Any]],
-    problems: list[Problem],
-    out: Path,
-    folder: Path,
-    progress: Report | None,
-) -> ClusterReport:
+class _Shards(NamedTuple):
+    """What each shard is made of: balances, and references to its pieces."""
+
+    cash: list[list[BalanceLine]]
+    pieces: list[list[Any]]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Tally:
+    """What the shards came to so far; the tables themselves are in `parts`, in order."""
+
+    has_balances: bool
+    problems: dict[Problem, None] = field(default_factory=dict)
+    unmargined: list[Unmargined] = field(default_factory=list)
+    lost: list[LostShard] = field(default_factory=list)
+    fills: dict[Fill, None] = field(default_factory=dict)
+    parts: list[Path] = field(default_factory=list)
+    currency: str = ""
+    n_accounts: int = 0
+    deficits: int = 0
+    retried: int = 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there will be no answer."""
+        return bool(self.problems)
+
+    def refuse(self, problems: Iterable[Problem]) -> None:
+        """There will be none because of these; several shards may say the same of an underlying or an asset."""
+        self.problems |= dict.fromkeys(problems)
+
+    def take(self, answer: ShardAnswer) -> NDArray[np.uint8] | None:
+        """Count a shard in; its table, if it has one."""
+        self.refuse(answer.problems)
+        self.unmargined += answer.unmargined
+        self.fills |= dict.fromkeys(answer.fills)
+        self.currency = self.currency or answer.currency
+        self.n_accounts += answer.n_accounts
+        self.deficits += answer.deficits
+        return answer.table
+
+    def lose(self, without: list[Unmargined], outcome: _Outcome) -> NDArray[np.uint8]:
+        """Count a lost shard in; the table of its accounts, which have no figures."""
+        names = tuple(one.account for one in without)
+        self.lost.append(LostShard(accounts=names, reason=outcome.reason, attempts=outcome.attempts))
+        self.unmargined += without
+        reasons = {one.account: one.in_words for one in without}
+        return file_bytes(account_table({}, reasons, has_balances=self.has_balances))
+
+
+def _margin_shards(
+    session: Session, dealt: Plan, work: Work, shards: _Shards, tally: _Tally, folder: Path, progress: Report | None
+) -> None:
+    """Margin every shard; its table goes to a file in `folder`, everything else to `tally`.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        With everything that is wrong with the rows, and with what `tally` is refused for already.
+    """
     work_ref, plan_ref = session.ray.put(work), session.ray.put(dealt)
     task = session.remote(_margin, max_retries=0)  # begun again by us: so that we know, and it ends
 
     def begin(k: int) -> Any:
-        return task.remote(work_ref, cash[k], *pieces[k])
+        return task.remote(work_ref, shards.cash[k], *shards.pieces[k])
 
-    unmargined: list[Unmargined] = []
-    lost: list[LostShard] = []
-    fills: dict[Fill, None] = {}
-    parts: list[Path] = []
-    currency = ""
-    n_accounts = deficits = retried = 0
     for k, outcome in enumerate(_in_order(session, begin, dealt.n_shards)):
-        retried += outcome.attempts > 1
-        answer = outcome.answer
-        if answer is None:
-            without = _without_answer(session, plan_ref, cash[k], pieces[k], outcome.reason)
-            names = tuple(one.account for one in without)
-            lost.append(LostShard(accounts=names, reason=outcome.reason, attempts=outcome.attempts))
-            unmargined += without
-            reasons = {one.account: reasons_of(one) for one in without}
-            frame = account_table({}, reasons, has_balances=work.balances_file is not None)
-            table: NDArray[np.uint8] | None = file_bytes(frame)
+        tally.retried += outcome.attempts > 1
+        if outcome.answer is not None:
+            table = tally.take(outcome.answer)
         else:
-            problems += answer.problems
-            unmargined += answer.unmargined
-            fills |= dict.fromkeys(answer.fills)
-            currency = currency or answer.currency
-            n_accounts += answer.n_accounts
-            deficits += answer.deficits
-            table = answer.table
-        pieces[k] = []  # what nobody refers to any more leaves the object store
-        if table is not None and not problems:
-            parts.append(folder / f"{k:06d}.arrow")
-            parts[-1].write_bytes(table.data)
+            without = _without_answer(session, plan_ref, shards.cash[k], shards.pieces[k], outcome.reason)
+            table = tally.lose(without, outcome)
+        shards.pieces[k] = []  # what nobody refers to any more leaves the object store
+        if table is not None and not tally.is_refused:
+            tally.parts.append(folder / f"{k:06d}.arrow")
+            tally.parts[-1].write_bytes(table.data)
         if progress is not None:
             progress(dealt.layout.n_rows * (k + 1) // dealt.n_shards, dealt.layout.n_rows)
-    raise_problems(sorted(problems, key=lambda problem: problem.row or 0))
-    return ClusterReport(
-        out=out,
-        n_rows=dealt.layout.n_rows,
-        n_accounts=n_accounts,
-        unmargined=tuple(sorted(unmargined, key=lambda one: one.account)),
-        lost=tuple(lost),
-        deficits=deficits,
-        currency=currency,
-        totals=_written(parts, out),
-        fills=tuple(fills),
-        n_shards=dealt.n_shards,
-        workers=session.workers,
-        retried=retried,
-    )
+    raise_problems(sorted(tally.problems, key=lambda problem: problem.row or 0))
 
 
 def _margin(work: Work, cash: Sequence[BalanceLine], *pieces: NDArray[np.uint8]) -> ShardAnswer | str:
@@ -500,11 +540,11 @@ def _got(session: Session, refs: Any) -> Any:
     )
 
 
-def _written(parts: Sequence[Path], out: Path) -> dict[str, float]:
-    """One Parquet file out of the parts; the totals of its figures."""
+def _written(parts: Sequence[Path], out: Path, metadata: dict[str, str]) -> dict[str, float]:
+    """One Parquet file out of the parts, with what it rests on as metadata; the totals of its figures."""
     import polars as pl
 
     with replacing(out) as temporary:
-        pl.scan_ipc(list(parts)).sink_parquet(temporary)
+        pl.scan_ipc(list(parts)).sink_parquet(temporary, metadata=metadata)
         # Part by part: of all accounts at once not even one column need fit in memory.
         return {name: total(pl.read_ipc(part, columns=[name])[name] for part in parts) for name in _TOTALS}

@@ -38,7 +38,6 @@ OLDEST_RAY = (2, 52)
 _CONNECT_SECONDS = 5.0
 _LONGEST_TEMPORARY_PATH = 19
 """Ray puts sockets up to 84 characters below, whose paths may have 107 bytes on Linux and 103 on macOS."""
-_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 _WORKER_ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """A task has one core: more threads than that would only stand in each other's way."""
 

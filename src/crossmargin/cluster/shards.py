@@ -214,13 +214,12 @@ def plan(layout: Layout, surveys: Sequence[Survey], n_shards: int) -> Plan:
     for name, row in (pair for one in surveys for pair in one.instruments.items()):
         first_row[name] = min(row, first_row.get(name, row))
     sets = _margin_accounts(pl.concat([one.sets for one in surveys]).unique())
-    whole = Plan(layout=layout, boundaries=(), instruments=first_row, sets=sets)
     sample = pl.DataFrame({"account": [name for one in surveys for name in one.sample]}, schema={"account": pl.String})
     margined = sample.join(sets, on="account", how="left").select(pl.coalesce("margin_account", "account"))
     names = sorted(margined.to_series().to_list())
     cuts = dict.fromkeys(names[len(names) * k // n_shards] for k in range(1, n_shards))
     boundaries = tuple(name for name in cuts if name > names[0])
-    return Plan(layout=layout, boundaries=boundaries, instruments=whole.instruments, sets=sets)
+    return Plan(layout=layout, boundaries=boundaries, instruments=first_row, sets=sets)
 
 
 def _margin_accounts(stated: pl.DataFrame) -> pl.DataFrame:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from crossmargin.answers.account_table import account_table
 from crossmargin.answers.result import MarginResult
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.basics.threads import using_threads
 from crossmargin.cluster.shards import ROW, joined
+from crossmargin.collateral.valuation import taking_part
 from crossmargin.engine.evaluate import Prepared, prepare
 from crossmargin.engine.figures import prepare_in_quarantine
 from crossmargin.files.positions import BALANCE_COLUMNS, read_book
@@ -58,7 +58,8 @@ class Prices:
     priced : object
         As `Methodology.price` gives it.
     refused : mapping of str to tuple of Problem
-        Instruments that cannot be priced, and why; with the first row of the file that holds it.
+        Instruments that cannot be priced, and why, with the first row of the file that holds it; the spot of a coin in
+        the balances among them.
     """
 
     priced: Priced
@@ -73,8 +74,10 @@ class Work:
     ----------
     positions_file, balances_file : str
         Names for messages; the second is `None` where accounts stand against no collateral.
-    prices : Prices or None
-        `None` to look for what is wrong with the rows, and margin nothing.
+    prices : Prices
+        Made once.
+    is_refused : bool
+        Whether there is no answer: to look for everything that is wrong with the rows, and margin nothing.
     """
 
     positions_file: str
@@ -84,7 +87,8 @@ class Work:
     policy: MissingPolicy
     thresholds: Thresholds
     on_error: OnError
-    prices: Prices | None
+    prices: Prices
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +129,9 @@ class _AlreadyPriced:
         self._method, self._prices = method, prices
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> Priced:
-        raise_problems([p for name in instruments for p in self._prices.refused.get(name, ())])
+        # What is wrong with an underlying is wrong with each of its instruments, and said once.
+        refused = dict.fromkeys(p for name in instruments for p in self._prices.refused.get(name, ()))
+        raise_problems(list(refused))
         return self._prices.priced
 
     def __getattr__(self, name: str) -> Any:
@@ -143,7 +149,8 @@ def price_once(
     """Price one contract of each instrument of `market`, and of the spot that balances in `assets` are.
 
     A book of one account for each of them goes the way that every book goes: so nothing is priced, or refused, in
-    another way than in one process. What the market does not list is for those who hold it to find.
+    another way than in one process. What the market does not list, and what a balance is worth, is for those who hold
+    it to find.
 
     Parameters
     ----------
@@ -183,12 +190,16 @@ def price_once(
         origins=origins,
     )
     prepared, left_out = prepare_in_quarantine(book, market, method, policy)
-    name_of = dict(zip(accounts, names, strict=False))
-    return Prices(
-        priced=prepared.priced,
-        # A coin that cannot be a position is refused where somebody has it, with the name of who has it.
-        refused={name_of[one.account]: one.problems for one in left_out if one.account in name_of},
-    )
+    spots = taking_part(market)
+    held_by = dict(zip(accounts, (*names, *(spots.get(coin) for coin in coins)), strict=True))
+    refused: dict[str, dict[Problem, None]] = {}
+    for one in left_out:
+        # What is about the asset (no spot, no dollar price) is found again, and with it whoever has it.
+        about = [problem for problem in one.problems if not problem.asset]
+        held = held_by[one.account]
+        if held is not None and about:
+            refused.setdefault(held, {}).update(dict.fromkeys(about))
+    return Prices(priced=prepared.priced, refused={name: tuple(about) for name, about in refused.items()})
 
 
 def margin_shard(work: Work, cash: Sequence[BalanceLine], pieces: Sequence[NDArray[np.uint8]]) -> ShardAnswer:
@@ -217,21 +228,23 @@ def margin_shard(work: Work, cash: Sequence[BalanceLine], pieces: Sequence[NDArr
             unmargined=unmargined,
         )
         del frame
-        if problems or book is None or work.prices is None:
+        if problems or book is None:
             return ShardAnswer(problems=tuple(map(place.of, problems)))
         if work.balances_file is not None and not cash:
             book = replace(book, balances=Balances())
         try:
-            prepared, more = _prepared(book, work, work.prices)
+            prepared, more = _prepared(book, work)
+            if work.is_refused:
+                return ShardAnswer()
             result = MarginResult.of_prepared(prepared, (*unmargined, *more))
         except CrossmarginError as error:
             return ShardAnswer(problems=tuple(map(place.of, error.problems)))
     left_out = tuple(replace(one, problems=tuple(map(place.of, one.problems))) for one in result.unmargined)
-    return _answer(result, left_out, has_balances=work.balances_file is not None)
+    return _answer(replace(result, unmargined=left_out))
 
 
-def _prepared(book: Book, work: Work, prices: Prices) -> tuple[Prepared, tuple[Unmargined, ...]]:
-    method = cast(Methodology, _AlreadyPriced(work.method, prices))
+def _prepared(book: Book, work: Work) -> tuple[Prepared, tuple[Unmargined, ...]]:
+    method = cast(Methodology, _AlreadyPriced(work.method, work.prices))
     left_out: tuple[Unmargined, ...] = ()
     if work.on_error is OnError.QUARANTINE:
         prepared, left_out = prepare_in_quarantine(book, work.market, method, work.policy, work.thresholds)
@@ -248,7 +261,7 @@ class _Places:
             "positions": (work.positions_file, file_row),
             "balances": (work.balances_file or "", np.array([line.row for line in cash], dtype=np.int64)),
         }
-        self._placed = {p for refused in work.prices.refused.values() for p in refused} if work.prices else set()
+        self._placed = {p for refused in work.prices.refused.values() for p in refused}
 
     def of(self, problem: Problem) -> Problem:
         """`problem` with the file's name and its row there, for that of the shard."""
@@ -258,23 +271,16 @@ class _Places:
         return replace(problem, file=name, row=None if problem.row is None else int(rows[problem.row - 1]))
 
 
-def _answer(result: MarginResult, left_out: tuple[Unmargined, ...], *, has_balances: bool) -> ShardAnswer:
-    reasons = {one.account: reasons_of(one) for one in left_out}
-    frame = account_table(result.columns(), reasons, has_balances=has_balances)
+def _answer(result: MarginResult) -> ShardAnswer:
     stands = result.figures.standing
     return ShardAnswer(
-        table=file_bytes(frame),
+        table=file_bytes(result.account_table()),
         n_accounts=len(result.accounts),
         currency=result.figures.currency,
         deficits=0 if stands is None else int(np.count_nonzero(stands.excess < 0)),
-        unmargined=left_out,
+        unmargined=result.unmargined,
         fills=result.figures.fills,
     )
-
-
-def reasons_of(left_out: Unmargined) -> str:
-    """Why an account has no figures, in one line."""
-    return "; ".join(str(problem).rstrip(".") for problem in left_out.problems)
 
 
 def file_bytes(frame: pl.DataFrame) -> NDArray[np.uint8]:

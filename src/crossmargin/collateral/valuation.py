@@ -2,16 +2,20 @@
 
 Cash counts at its dollar price less a haircut, once for each margin account. A coin whose price the scenarios move
 needs no haircut: it is *also a position*, so its fall in a crash is charged where it happens, and it hedges what it
-hedges (`spot_trades`). Collateral value and requirement then speak of the same coin: the value at today's price, and
+hedges (`spot_rows`). Collateral value and requirement then speak of the same coin: the value at today's price, and
 what it could lose.
+
+Prices come first, once for a whole book (`collateral_prices`): there is everything that can be refused. What the prices
+make of any accounts of it (`CollateralPrices.value_of`) is arithmetic.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -23,11 +27,11 @@ from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedErr
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import format_utc
 from crossmargin.instruments.table import Kind
-from crossmargin.instruments.terms import Spot
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill, dollar_price
-from crossmargin.portfolio.book import Balances, Book, PositionRows
+from crossmargin.portfolio.book import Balances, Book, PositionRows, found_name
+from crossmargin.portfolio.netting import occurring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,11 @@ class CollateralItem:
     price: float
     haircut: float
     value: float
+
+    def to_dict(self) -> dict[str, str]:
+        """As plain data, decimals as strings that read back to the same bits."""
+        figures = {name: getattr(self, name) for name in ("amount", "price", "haircut", "value")}
+        return {"asset": self.asset, **{name: repr(figure + 0.0) for name, figure in figures.items()}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,7 +65,7 @@ class CollateralValue:
     fills : tuple of Fill
         Stand-ins for missing prices.
     assets : tuple of str
-        Names that `asset` indexes: the assets of the balances, then the instruments of the book.
+        Names that `asset` indexes: the assets of the balances, then the spot instruments of the book.
     margin_account : ndarray of shape (n_items,)
         Whose it is.
     asset : ndarray of shape (n_items,)
@@ -138,17 +147,9 @@ def schedule() -> Schedule:
     )
 
 
-def spot_of(market: Market, asset: str) -> str | None:
-    """The spot instrument that is the asset itself: quoted in dollars, one unit of it a contract."""
-    for instrument in market.instruments.instruments:
-        if (
-            isinstance(instrument, Spot)
-            and instrument.underlying == asset
-            and instrument.quote_currency == "USD"
-            and instrument.multiplier == 1
-        ):
-            return instrument.name
-    return None
+def taking_part(market: Market) -> dict[str, str]:
+    """Coins whose balances are positions too, and the spot instrument of `market` that they are positions in."""
+    return {asset: spot for asset, spot in market.spot_of.items() if asset in schedule().take_part}
 
 
 def spot_rows(book: Book, market: Market) -> tuple[tuple[str, ...], PositionRows]:
@@ -163,26 +164,19 @@ def spot_rows(book: Book, market: Market) -> tuple[tuple[str, ...], PositionRows
         If the market has no spot of an asset that must take part: it would count whole and risk nothing.
     """
     balances = book.balances or Balances()
-    held = np.bincount(balances.asset, minlength=len(balances.assets)) > 0
-    taking_part = [k for k, name in enumerate(balances.assets) if held[k] and name in schedule().take_part]
-    spots = {k: spot_of(market, balances.assets[k]) for k in taking_part}
-    raise_problems(
-        [
-            Problem(
-                found=f"no spot of {balances.assets[k]} in the market of {format_utc(market.as_of)} "
-                f"({market.source}), so its balances cannot take part in the scenarios",
-                needed=f"Add a row of kind 'spot', underlying {balances.assets[k]}, quoted in USD, multiplier 1.",
-                kind=MissingQuoteError,
-            )
-            for k, spot in spots.items()
-            if spot is None
-        ]
+    spots = taking_part(market)
+    named, held = (
+        np.bincount(assets, minlength=len(balances.assets)) > 0
+        for assets in (balances.asset, balances.asset[balances.steps != 0])
     )
-    named = {k: spot for k, spot in spots.items() if spot is not None}
-    instruments = tuple(sorted(named.values()))
+    coins = [k for k, name in enumerate(balances.assets) if named[k] and name in schedule().take_part]
+    # A balance of 0 is no position, but its asset is named: as it needs a price, it needs a spot.
+    raise_problems([_no_spot(market, balances.assets[k]) for k in coins if balances.assets[k] not in spots])
+    coins = [k for k in coins if held[k]]
+    instruments = tuple(sorted(spots[balances.assets[k]] for k in coins))
     instrument_of = np.full(len(balances.assets), -1, dtype=np.int64)
-    for k, spot in named.items():
-        instrument_of[k] = instruments.index(spot)
+    for k in coins:
+        instrument_of[k] = instruments.index(spots[balances.assets[k]])
     instrument = instrument_of[balances.asset]
     kept = (instrument >= 0) & (balances.steps != 0)
     return instruments, PositionRows(
@@ -192,15 +186,94 @@ def spot_rows(book: Book, market: Market) -> tuple[tuple[str, ...], PositionRows
     )
 
 
-def spot_trades(book: Book, market: Market) -> list[tuple[str, str, int]]:
-    """`spot_rows` as `(member, spot instrument, steps)`; errors likewise."""
-    instruments, rows = spot_rows(book, market)
-    return [
-        (book.accounts[account], instruments[instrument], steps)
-        for account, instrument, steps in zip(
-            rows.account.tolist(), rows.instrument.tolist(), rows.steps.tolist(), strict=True
+def _no_spot(market: Market, asset: str) -> Problem:
+    return Problem(
+        found=f"no spot of {asset} in the market of {format_utc(market.as_of)} ({market.source}), "
+        "so its balances cannot take part in the scenarios",
+        needed=f"Add a row of kind 'spot', underlying {asset}, quoted in USD, multiplier 1.",
+        kind=MissingQuoteError,
+        asset=asset,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CollateralPrices:
+    """Dollars for one unit of everything that a book has as cover: for the book, and for any accounts of it.
+
+    Parameters
+    ----------
+    price, haircut : ndarray of shape (n_assets,)
+        Of each asset of the balances: US dollars for one unit, and the fraction that does not count; NaN and 0 where
+        nobody has a balance in it.
+    spot : ndarray of shape (n_spots,)
+        Instruments of the book that are spot, ascending: these positions are cover too.
+    spot_price, spot_multiplier : ndarray of shape (n_spots,)
+        US dollars for one unit of the underlying; its units in one contract.
+    fills : tuple of Fill
+        Stand-ins for missing prices.
+    """
+
+    price: FloatArray
+    haircut: FloatArray
+    spot: IntArray
+    spot_price: FloatArray
+    spot_multiplier: FloatArray
+    fills: tuple[Fill, ...]
+
+    def value_of(self, book: Book) -> CollateralValue:
+        """What the balances and spot positions of `book` are worth: the book that was priced, or a block of it."""
+        cash, spot = self._balance_items(book), self._spot_items(book)
+        margin_account, amount, price, haircut = (
+            np.concatenate((getattr(cash, name), getattr(spot, name))) if len(spot.amount) else getattr(cash, name)
+            for name in ("margin_account", "amount", "price", "haircut")
         )
-    ]
+        item_value = amount * price * (1 - haircut)
+        return CollateralValue(
+            # One addition after the other in the order of the items: an account has the same bits in every book.
+            value=read_only(
+                np.asarray(np.bincount(margin_account, item_value, len(book.margin_accounts)), dtype=np.float64)
+            ),
+            fills=self.fills,
+            assets=(*cash.assets, *spot.assets),
+            margin_account=read_only(margin_account),
+            asset=read_only(np.concatenate((cash.asset, spot.asset + len(cash.assets)))),
+            amount=read_only(amount),
+            price=read_only(price),
+            haircut=read_only(haircut),
+            item_value=read_only(item_value),
+        )
+
+    def _balance_items(self, book: Book) -> _Items:
+        balances = book.balances or Balances()
+        amount = steps_to_float(balances.steps)
+        return _Items(
+            assets=balances.assets,
+            margin_account=book.margin_account_of[balances.account],
+            asset=balances.asset,
+            amount=amount,
+            price=self.price[balances.asset],
+            # A haircut makes an asset worth less and a debt no smaller.
+            haircut=np.where(amount > 0, self.haircut[balances.asset], 0.0),
+        )
+
+    def _spot_items(self, book: Book) -> _Items:
+        held = book.positions
+        if not len(self.spot):
+            none = np.zeros(0, dtype=np.int64)
+            return _Items((), none, none, np.zeros(0), np.zeros(0), np.zeros(0))
+        is_spot = np.zeros(len(book.instruments), dtype=np.bool_)
+        is_spot[self.spot] = True
+        rows = np.flatnonzero(is_spot[held.instrument])
+        which = np.searchsorted(self.spot, held.instrument[rows])
+        return _Items(
+            assets=tuple(book.instruments[k] for k in self.spot.tolist()),
+            # The owner of a position is the last that begins at or before it.
+            margin_account=np.searchsorted(held.offsets, rows, side="right") - 1,
+            asset=which,
+            amount=steps_to_float(held.steps[rows]) * self.spot_multiplier[which],
+            price=self.spot_price[which],
+            haircut=np.zeros(len(rows)),
+        )
 
 
 class _Items(NamedTuple):
@@ -214,57 +287,48 @@ class _Items(NamedTuple):
     haircut: FloatArray
 
 
-def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> CollateralValue:
-    """Value the balances of `book`, and its spot positions, which are holdings too.
+def collateral_prices(book: Book, market: Market, policy: MissingPolicy) -> CollateralPrices:
+    """Price what the balances of `book` are in, and its spot positions, which are holdings too.
 
     Raises
     ------
     UnsupportedError
         For an asset that the schedule does not accept.
     MissingQuoteError
-        For an asset without a dollar price.
+        For an asset without a dollar price, and a spot position without an index price.
     """
     fills: list[Fill] = []
     problems: list[Problem] = []
-    cash = _balance_items(book, market, policy, fills, problems)
+    price, haircut = _asset_prices(book.balances or Balances(), market, policy, fills, problems)
+    spot, spot_price, multiplier = _spot_prices(book, market, policy, fills, problems)
     raise_problems(problems)
-    spot = _spot_items(book, market, policy, fills, problems)
-    raise_problems(problems)
-    margin_account = np.concatenate((cash.margin_account, spot.margin_account))
-    amount, price, haircut = (
-        np.concatenate(columns)
-        for columns in ((cash.amount, spot.amount), (cash.price, spot.price), (cash.haircut, spot.haircut))
-    )
-    item_value = amount * price * (1 - haircut)
-    return CollateralValue(
-        # One addition after the other in the order of the items: an account has the same bits in every book.
-        value=read_only(
-            np.asarray(np.bincount(margin_account, item_value, len(book.margin_accounts)), dtype=np.float64)
-        ),
-        fills=tuple(fills),
-        assets=(*cash.assets, *spot.assets),
-        margin_account=read_only(margin_account),
-        asset=read_only(np.concatenate((cash.asset, spot.asset + len(cash.assets)))),
-        amount=read_only(amount),
+    return CollateralPrices(
         price=read_only(price),
         haircut=read_only(haircut),
-        item_value=read_only(item_value),
+        spot=read_only(spot),
+        spot_price=read_only(spot_price),
+        spot_multiplier=read_only(multiplier),
+        fills=tuple(dict.fromkeys(fills)),
     )
 
 
-def _balance_items(
-    book: Book, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
-) -> _Items:
-    balances = book.balances or Balances()
-    price = np.full(len(balances.assets), np.nan)
-    haircut = np.zeros(len(balances.assets))
-    for k in _as_they_come(balances.asset):
+def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> CollateralValue:
+    """`collateral_prices` of a book, and what they make of it; errors likewise."""
+    return collateral_prices(book, market, policy).value_of(book)
+
+
+def _asset_prices(
+    balances: Balances, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
+) -> tuple[FloatArray, FloatArray]:
+    price, haircut = np.full(len(balances.assets), np.nan), np.zeros(len(balances.assets))
+    for k in np.flatnonzero(np.bincount(balances.asset, minlength=len(balances.assets))).tolist():
         asset = balances.assets[k]
+        found: list[Problem] = []
         if asset in schedule().haircuts:
-            price[k] = dollar_price(market, asset, policy, fills, problems, needed_by="balances")
+            price[k] = dollar_price(market, asset, policy, fills, found, needed_by="balances")
             haircut[k] = schedule().haircuts[asset]
         else:
-            problems.append(
+            found.append(
                 Problem(
                     found=f"'{asset}' is no collateral that the schedule accepts",
                     needed=f"It accepts {', '.join(schedule().haircuts)}.",
@@ -272,43 +336,37 @@ def _balance_items(
                     kind=UnsupportedError,
                 )
             )
-    amount = steps_to_float(balances.steps)
-    return _Items(
-        assets=balances.assets,
-        margin_account=book.margin_account_of[balances.account],
-        asset=balances.asset,
-        amount=amount,
-        price=price[balances.asset],
-        # A haircut makes an asset worth less and a debt no smaller.
-        haircut=np.where(amount > 0, haircut[balances.asset], 0.0),
-    )
+        problems += [replace(problem, asset=asset) for problem in found]
+    return price, haircut
 
 
-def _spot_items(
+def _spot_prices(
     book: Book, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
-) -> _Items:
-    listed = market.rows(book.instruments)
-    spot = np.flatnonzero(market.instruments.kind[listed] == Kind.SPOT)
-    held = book.positions
-    rows = np.flatnonzero(np.isin(held.instrument, spot))
-    instrument = held.instrument[rows]
-    price, multiplier = np.full(len(listed), np.nan), np.ones(len(listed))
-    for k in _as_they_come(instrument):
-        terms = market.instruments.instruments[int(listed[k])]
-        quote = dollar_price(market, terms.quote_currency, policy, fills, problems, needed_by=terms.name)
-        price[k] = market.index.get(terms.underlying, float("nan")) * quote
-        multiplier[k] = float(terms.multiplier)
-    return _Items(
-        assets=book.instruments,
-        margin_account=held.owner()[rows],
-        asset=instrument,
-        amount=steps_to_float(held.steps[rows]) * multiplier[instrument],
-        price=price[instrument],
-        haircut=np.zeros(len(rows)),
-    )
-
-
-def _as_they_come(codes: IntArray) -> list[int]:
-    """The different `codes` in the order of their first appearance: prices are asked for, and problems said, in it."""
-    different, first = np.unique(codes, return_index=True)
-    return [int(code) for code in different[np.argsort(first)]]
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Instruments of the book that are spot, US dollars for one unit of each, and units a contract."""
+    table = market.instruments
+    named = {table.names[row]: row for row in np.flatnonzero(table.kind == Kind.SPOT).tolist()}
+    place = {k: row for name, row in named.items() if (k := found_name(book.instruments, name)) is not None}
+    if place:
+        # What came to nothing stays listed in some books, and is worth nothing at any price.
+        held = occurring(book.positions.instrument, len(book.instruments))
+        place = {k: row for k, row in sorted(place.items()) if held[k]}
+    price, multiplier = np.full(len(place), np.nan), np.ones(len(place))
+    for n, row in enumerate(place.values()):
+        terms = table.instruments[row]
+        dollars = dollar_price(
+            market, terms.quote_currency, policy, fills, problems, needed_by=terms.name, instruments=(terms.name,)
+        )
+        index = market.index.get(terms.underlying, float("nan"))
+        if not math.isfinite(index):
+            problems.append(
+                Problem(
+                    found=f"no index price of '{terms.underlying}' (needed by '{terms.name}') in the market of "
+                    f"{format_utc(market.as_of)} ({market.source})",
+                    needed="Add its index price to the market.",
+                    kind=MissingQuoteError,
+                    instrument=terms.name,
+                )
+            )
+        price[n], multiplier[n] = index * dollars, float(terms.multiplier)
+    return np.array(list(place), dtype=np.int64), price, multiplier

@@ -6,12 +6,20 @@ all at once, in blocks, or one alone, with the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from crossmargin._version import __version__
-from crossmargin.basics.errors import CrossmarginError
+from crossmargin.basics.errors import CrossmarginError, InputError, Problem, raise_problems
 from crossmargin.basics.times import format_utc
-from crossmargin.collateral.valuation import CollateralValue, collateral_value, schedule, spot_rows
+from crossmargin.collateral.valuation import (
+    CollateralPrices,
+    CollateralValue,
+    collateral_prices,
+    schedule,
+    spot_rows,
+)
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -35,6 +43,9 @@ class Prepared:
         One contract of each instrument, as the methodology needs it.
     thresholds : Thresholds
         Equity over requirement at which states begin.
+    cover : CollateralPrices or None
+        Of what the book has as cover; `None` without balances, and where whoever has a part of a book priced
+        leaves it to `evaluation` to find them.
     """
 
     book: Book
@@ -44,6 +55,7 @@ class Prepared:
     policy: MissingPolicy
     thresholds: Thresholds
     priced: Priced
+    cover: CollateralPrices | None = None
 
     def block(self, first: int, last: int) -> Prepared:
         """Of the margin accounts `first` to `last`, half open; the prices are shared."""
@@ -58,25 +70,7 @@ class Prepared:
     @property
     def provenance(self) -> dict[str, object]:
         """What the answer rests on: methodology, parameters, market, time, engine."""
-        info = self.methodology.info
-        return {
-            "methodology": self.methodology.name,
-            "methodology_version": self.methodology.version,
-            "methodology_status": self.methodology.status,
-            "parameters": info.name,
-            "parameters_version": info.version,
-            "parameters_date": info.date,
-            "parameters_hash": info.digest,
-            "market_hash": self.market.fingerprint,
-            "market_source": self.market.source,
-            "as_of": format_utc(self.market.as_of),
-            "engine_version": __version__,
-            "missing_policy": self.policy.to_dict(),
-            "collateral_schedule": schedule().name,
-            "collateral_schedule_hash": schedule().digest,
-            "warning_below": repr(self.thresholds.warning),
-            "liquidation_below": repr(self.thresholds.liquidation),
-        }
+        return provenance(self.market, self.methodology, self.policy, self.thresholds)
 
     def evaluation(self) -> Evaluation:
         """Margin every account, value its collateral, and stand one against the other.
@@ -84,15 +78,13 @@ class Prepared:
         Raises
         ------
         InputError, UnsupportedError
-            Listing everything that cannot be valued.
+            Only where the prices of the cover are still to be found: listing what has none.
         """
         requirements = self.methodology.requirements(self.margined, self.priced)
         if self.book.balances is None:
             return Evaluation(prepared=self, requirements=requirements, collateral=None, standing=None)
-        try:
-            collateral = collateral_value(self.book, self.market, self.policy)
-        except CrossmarginError as error:
-            raise type(error)(map(self.book.located, error.problems)) from None
+        cover = self.cover or collateral_prices(self.book, self.market, self.policy)
+        collateral = cover.value_of(self.book)
         stands = standing(
             collateral.value,
             requirements.net_option_value,
@@ -162,6 +154,31 @@ class Evaluation:
         return self.prepared.provenance
 
 
+def provenance(
+    market: Market, methodology: Methodology, policy: MissingPolicy, thresholds: Thresholds
+) -> dict[str, object]:
+    """What an answer rests on, whoever margins: plain data, decimals as strings."""
+    info = methodology.info
+    return {
+        "methodology": methodology.name,
+        "methodology_version": methodology.version,
+        "methodology_status": methodology.status,
+        "parameters": info.name,
+        "parameters_version": info.version,
+        "parameters_date": info.date,
+        "parameters_hash": info.digest,
+        "market_hash": market.fingerprint,
+        "market_source": market.source,
+        "as_of": format_utc(market.as_of),
+        "engine_version": __version__,
+        "missing_policy": policy.to_dict(),
+        "collateral_schedule": schedule().name,
+        "collateral_schedule_hash": schedule().digest,
+        "warning_below": repr(thresholds.warning),
+        "liquidation_below": repr(thresholds.liquidation),
+    }
+
+
 def with_coins(book: Book, market: Market) -> Book:
     """`book` with the balances that take part in the scenarios as positions too: what a methodology sees.
 
@@ -183,19 +200,31 @@ def prepare(
     policy: MissingPolicy | None = None,
     thresholds: Thresholds | None = None,
 ) -> Prepared:
-    """Price everything that `book` holds.
+    """Price everything that `book` holds, as a position and as cover.
 
     Raises
     ------
     InputError, UnsupportedError
-        Listing everything that cannot be margined.
+        Listing everything that cannot be margined or valued, each problem with whom it is about where it is about
+        somebody: with an instrument, an asset or an account.
     """
     policy = policy or MissingPolicy()
-    try:
+    margined, priced, cover = book, None, None
+    of_coins: list[Problem] = []
+    of_pricing: list[Problem] = []
+    of_cover: list[Problem] = []
+    with _collected(of_coins):
         margined = with_coins(book, market)
+    with _collected(of_pricing):
         priced = methodology.price(margined.instruments, market, policy)
-    except CrossmarginError as error:
-        raise type(error)(map(book.located, error.problems)) from None
+    if book.balances is not None:
+        with _collected(of_cover):
+            cover = collateral_prices(book, market, policy)
+    # What has no price as a position has none as cover: that is one problem, and said once.
+    said = {str(problem) for problem in of_pricing}
+    refused = {name for problem in of_pricing for name in _about(problem)}
+    of_cover = [p for p in of_cover if str(p) not in said and not (_about(p) and _about(p) <= refused)]
+    raise_problems([*map(book.located, (*of_coins, *of_pricing, *of_cover))])
     return Prepared(
         book=book,
         margined=margined,
@@ -204,7 +233,22 @@ def prepare(
         policy=policy,
         thresholds=thresholds or Thresholds(),
         priced=priced,
+        cover=cover,
     )
+
+
+@contextmanager
+def _collected(problems: list[Problem]) -> Iterator[None]:
+    """What the block is refused for goes to `problems`: the next step has its own to say."""
+    try:
+        yield
+    except CrossmarginError as error:
+        kind = None if type(error) is InputError else type(error)
+        problems += [replace(problem, kind=problem.kind or kind) for problem in error.problems]
+
+
+def _about(problem: Problem) -> set[str]:
+    return {name for name in (problem.instrument, *problem.instruments) if name}
 
 
 def evaluate(

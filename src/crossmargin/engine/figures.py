@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from crossmargin.aggregation.sweep import blocks, expect_work
 from crossmargin.basics.arrays import FloatArray, read_only
 from crossmargin.basics.errors import CrossmarginError
 from crossmargin.basics.threads import for_each_range
+from crossmargin.collateral.valuation import taking_part
 from crossmargin.engine.evaluate import Evaluation, Prepared, prepare
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -23,7 +23,7 @@ from crossmargin.market.stand_ins import Fill
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.book import Book
 from crossmargin.portfolio.quarantine import Unmargined, quarantine
-from crossmargin.standing.standing import Thresholds
+from crossmargin.standing.standing import Standing, Thresholds
 
 BLOCK_ACCOUNTS = 4096
 """Accounts margined at once; a book of no more is one block, and keeps all that explains it."""
@@ -33,23 +33,12 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Standings:
-    """Equity against requirement as columns, US dollars; see `standing.Standing`."""
-
-    collateral_value: FloatArray
-    equity: FloatArray
-    excess: FloatArray
-    coverage: FloatArray
-    state_code: npt.NDArray[np.int8]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AccountFigures:
     """What is asked of every margin account; arrays of shape `(n_accounts,)`, requirement currency.
 
     Parameters
     ----------
-    standing : Standings or None
+    standing : Standing or None
         `None` when the book has no balances.
     fills : tuple of Fill
         Every stand-in for a missing quote, once.
@@ -61,16 +50,13 @@ class AccountFigures:
     requirement_maintenance: FloatArray
     requirement_isolated: FloatArray
     net_option_value: FloatArray
-    standing: Standings | None
+    standing: Standing | None
     fills: tuple[Fill, ...]
 
     @classmethod
     def of(cls, evaluation: Evaluation) -> AccountFigures:
         """The figures of one evaluation."""
-        r, s = evaluation.requirements, evaluation.standing
-        stands = None
-        if s is not None:
-            stands = Standings(**{name: getattr(s, name) for name in Standings.__slots__})
+        r = evaluation.requirements
         return cls(
             margin_accounts=r.margin_accounts,
             currency=r.currency,
@@ -78,7 +64,7 @@ class AccountFigures:
             requirement_maintenance=r.requirement_maintenance,
             requirement_isolated=r.requirement_isolated,
             net_option_value=r.net_option_value,
-            standing=stands,
+            standing=evaluation.standing,
             fills=evaluation.fills,
         )
 
@@ -89,12 +75,7 @@ class AccountFigures:
         def column(name: str) -> FloatArray:
             return read_only(np.concatenate([getattr(part, name) for part in parts]))
 
-        def standing_column(name: str) -> npt.NDArray[np.generic]:
-            return read_only(np.concatenate([getattr(part.standing, name) for part in parts]))
-
-        stands = None
-        if parts[0].standing is not None:
-            stands = Standings(**{name: standing_column(name) for name in Standings.__slots__})  # type: ignore[arg-type]  # each array has its field's type
+        stands = [part.standing for part in parts if part.standing is not None]
         return cls(
             margin_accounts=tuple(name for part in parts for name in part.margin_accounts),
             currency=parts[0].currency,
@@ -102,7 +83,7 @@ class AccountFigures:
             requirement_maintenance=column("requirement_maintenance"),
             requirement_isolated=column("requirement_isolated"),
             net_option_value=column("net_option_value"),
-            standing=stands,
+            standing=Standing.joined(stands) if stands else None,
             fills=tuple(dict.fromkeys(fill for part in parts for fill in part.fills)),
         )
 
@@ -143,10 +124,12 @@ def prepare_in_quarantine(
 ) -> tuple[Prepared, tuple[Unmargined, ...]]:
     """`prepare`, leaving out the margin accounts that hold what cannot be margined, each with its reasons.
 
+    A coin in the balances is held too: whoever has one is left out if its spot cannot be margined.
+
     Raises
     ------
     InputError, UnsupportedError
-        For what concerns no account in particular, such as an index price that is missing.
+        For what concerns no account in particular.
     """
     unmargined: list[Unmargined] = []
     while True:
@@ -155,7 +138,7 @@ def prepare_in_quarantine(
         except CrossmarginError as error:
             # What is found later (a price of 0) is found once what was found first is out of the way.
             n_instruments = len(book.instruments)
-            book, more = quarantine(book, error.problems)
+            book, more = quarantine(book, error.problems, taking_part(market))
             if not more and len(book.instruments) == n_instruments:
                 raise
             unmargined += more

@@ -23,7 +23,8 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import compiled_kernels
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
-from crossmargin.basics.errors import CrossmarginError
+from crossmargin.basics.errors import CrossmarginError, InputError, Problem
+from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import collateral_value
 from crossmargin.engine.evaluate import Evaluation, Prepared, with_coins
 from crossmargin.engine.events import Deposit, Event, MarketMove, ParameterChange, Trade
@@ -137,8 +138,8 @@ class LiveBook:
         Returns
         -------
         ndarray of shape (n_affected,)
-            Margin accounts whose figures were calculated again, ascending: all of them for a new account, which also
-            renumbers the others, and for a trade in what was not priced before.
+            Margin accounts that were margined again or whose collateral has another value, ascending. All of them for
+            a new account, which also renumbers the others, and for a trade in what was not priced before.
 
         Raises
         ------
@@ -152,6 +153,8 @@ class LiveBook:
                 return self._move(event.market)
             case ParameterChange():
                 return self._change_parameters(event.methodology)
+            case _:  # types promise it, callers without a type checker do not
+                raise InputError(f"{event!r} is no event")
 
     def fold(self) -> None:
         """Take the accounts that changed into the arranged book; no figure changes. A good use of a quiet moment."""
@@ -188,8 +191,8 @@ class LiveBook:
     def _forget_changes(self) -> None:
         self._changed: dict[int, tuple[Book, Book]] = {}
         # Sums, so that what happened since is never longer than what is held.
-        self._trades: dict[tuple[str, str], int] = {}
-        self._deposits: dict[tuple[str, str], int] = {}
+        self._trades: dict[tuple[str, str, bool], int] = {}
+        self._deposits: dict[tuple[str, str, bool], int] = {}
         self._beside: _Part | None = None
         self._holding: dict[frozenset[str], _Part] = {}
 
@@ -216,15 +219,22 @@ class LiveBook:
         collateral = self._collateral_of(book, self._market)
         self._changed[account] = (book, margined)
         if isinstance(event, Trade):
-            _add(self._trades, event.account, event.instrument, event.steps)
+            # A gross account keeps what was bought and what was sold apart.
+            sold = bool(self._base.book.gross[account]) and event.steps < 0
+            _add(self._trades, (event.account, event.instrument, sold), event.steps)
         else:
-            _add(self._deposits, event.account, event.asset, event.steps)
+            _add(self._deposits, (event.account, event.asset, False), event.steps)
         self._beside = None
         accounts = np.array([account])
         self._note(accounts, required, collateral)
         return accounts
 
     def _move(self, market: Market) -> IntArray:
+        if market.as_of < self._market.as_of:
+            found = (
+                f"a market of {format_utc(market.as_of)}, before the present one of {format_utc(self._market.as_of)}"
+            )
+            raise InputError(Problem(found=found, needed="Make another LiveBook to look at the past."))
         moved = self._market.moved_underlyings(market)
         if moved is None and market.instruments.instruments != self._market.instruments.instruments:
             return self._rebuild(self._book_now(), market, self._methodology)
@@ -259,12 +269,15 @@ class LiveBook:
             collateral = self._collateral.copy()
             for of in (self._base, *parts[-1:]) if self._changed else (self._base,):
                 collateral[of.accounts] = self._collateral_of(of.book, market)
+        revalued = np.zeros(0, dtype=np.int64)
+        if collateral is not None and self._collateral is not None:
+            revalued = np.flatnonzero(collateral != self._collateral)
         self._market, self._methodology, self._priced, self._collateral = market, methodology, priced, collateral
         for accounts, required in found:
             self._note(accounts, required, None)
-        if len(found) == 1:
+        if len(found) == 1 and not len(revalued):
             return found[0][0]
-        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(accounts for accounts, _ in found)]))
+        return np.unique(np.concatenate([revalued, *(accounts for accounts, _ in found)]))
 
     def _holders(self, underlyings: frozenset[str], names: frozenset[str]) -> _Part:
         """The accounts of the arranged book that hold some of `names`, arranged; kept for the next move."""
@@ -307,9 +320,9 @@ class LiveBook:
 
     def _with_changes(self, book: Book) -> Book:
         if self._trades:
-            book = book.with_trades((*who, steps) for who, steps in self._trades.items())
+            book = book.with_trades((who, what, steps) for (who, what, _), steps in self._trades.items())
         if self._deposits:
-            book = book.with_deposits((*who, steps) for who, steps in self._deposits.items())
+            book = book.with_deposits((who, what, steps) for (who, what, _), steps in self._deposits.items())
         return book
 
     def _book_now(self) -> Book:
@@ -336,8 +349,8 @@ class LiveBook:
         )
 
 
-def _add(sums: dict[tuple[str, str], int], account: str, name: str, steps: int) -> None:
-    sums[account, name] = sums.get((account, name), 0) + steps
+def _add(sums: dict[tuple[str, str, bool], int], key: tuple[str, str, bool], steps: int) -> None:
+    sums[key] = sums.get(key, 0) + steps
 
 
 def _after(book: Book, event: Trade | Deposit) -> Book:

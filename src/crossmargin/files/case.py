@@ -30,7 +30,7 @@ from crossmargin.engine.evaluate import Evaluation
 from crossmargin.files.cells import Cells, shown
 from crossmargin.files.plain_market import from_records, record_of
 from crossmargin.files.positions import (
-    BalanceRow,
+    BalancesInput,
     PositionsInput,
     assemble,
     parse_balances,
@@ -273,7 +273,7 @@ def _market(case: Case, file: str, problems: list[Problem]) -> Market | None:
 
 def _holdings(
     case: Case, file: str, problems: list[Problem], market: Market | None
-) -> tuple[PositionsInput, list[BalanceRow] | None, dict[str, Attributes]]:
+) -> tuple[PositionsInput, BalancesInput | None, dict[str, Attributes]]:
     """Positions, balances and members of a case; what is wrong with them is added to `problems`."""
     nothing = np.zeros(0, dtype=np.int64)
     parsed: PositionsInput | None = PositionsInput(
@@ -292,10 +292,10 @@ def _holdings(
         problems.append(
             Problem(found="the case holds no position, balance or member", needed="Give at least one.", file=file)
         )
-    cash: list[BalanceRow] | None = None
+    cash: BalancesInput | None = None
     if case.balances is not None:
-        records = [balance.model_dump() for balance in case.balances]
-        cash = parse_balances(records, problems, name=f"{file}, balances") if records else []
+        records, name = [balance.model_dump() for balance in case.balances], f"{file}, balances"
+        cash = parse_balances(records, problems, name=name) if records else BalancesInput.none(name)
     members = {
         member.account: Attributes(
             netting_set=member.netting_set or None,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from crossmargin.basics.errors import Problem
+from crossmargin.basics.names import LONGEST_NAME
 from crossmargin.basics.times import parse_utc
 
 LARGEST = 1e15
@@ -15,7 +16,6 @@ SMALLEST = 1e-15
 """Smallest magnitude of a price that is not 0."""
 MOST_VOL = 1000.0
 """Largest Black volatility, as a decimal: 100,000%."""
-LONGEST_NAME = 256
 _MISSING = frozenset({"", "-", "null", "None", "NaN", "nan", "N/A", "n/a"})
 """Ways in which files say that there is no value. Missing, not 0: the policy decides what stands in."""
 
@@ -24,15 +24,6 @@ def shown(text: str, most: int = 80) -> str:
     """`text` for a message: what cannot be shown escaped, what is long shortened."""
     visible = text if text.isprintable() else repr(text)[1:-1]
     return visible if len(visible) <= most else visible[:most] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def name_fault(name: str) -> tuple[str, str] | None:
-    """What is wrong with a name of an account or instrument, and what would do; `None` if nothing."""
-    if len(name) > LONGEST_NAME:
-        return f"has {len(name):,} characters", f"At most {LONGEST_NAME} are read."
-    if not name.isprintable():
-        return f"{name!r} has characters that cannot be shown", "Remove them."
-    return None
 
 
 def names_fit(names: Sequence[str]) -> bool:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
+from crossmargin.basics.names import name_fault
 from crossmargin.basics.times import format_utc
-from crossmargin.files.cells import MOST_VOL, Cells, name_fault, shown
+from crossmargin.files.cells import MOST_VOL, Cells, shown
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.deribit import parse_deribit
 from crossmargin.instruments.terms import (

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, InputError, Problem, raise_problems
+from crossmargin.basics.names import name_fault
 from crossmargin.basics.times import format_utc, parse_utc
-from crossmargin.files.cells import LARGEST, MOST_VOL, SMALLEST, Cells, name_fault, shown
+from crossmargin.files.cells import LARGEST, MOST_VOL, SMALLEST, Cells, shown
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.symbols import canonical_name, parse_symbol
 from crossmargin.instruments.terms import (

@@ -1,4 +1,4 @@
-"""Text tables from files: CSV (plain or gzip) and Parquet, as columns of strings with their row numbers.
+"""Text tables: CSV (plain or gzip), Parquet and what people hold in memory, as columns of strings with row numbers.
 
 Everything is read as text, so that a quantity is the decimal that was written and a bad cell can be shown as it
 stands. Limits are checked before anything is parsed. CSV of every size goes through the standard library, which starts
@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from crossmargin.basics.errors import FileFormatError, Problem, raise_problems
+from crossmargin.basics.errors import FileFormatError, InputError, Problem, raise_problems
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,6 +37,8 @@ _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile('"[^"]*"')
+_NUMBERS = ("quantity", "amount")
+"""Columns in which a NaN is a wrong number; in others it is an absent text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,6 +375,91 @@ def checked_header(header: list[str], file: str, row: int | None) -> list[str]:
         ]
     )
     return header
+
+
+def is_polars(source: Any) -> bool:
+    """Whether this is a polars frame; polars is not loaded to find out."""
+    return type(source).__module__.startswith("polars") and hasattr(source, "to_dicts")
+
+
+def as_text_table(source: Any, what: str) -> TextTable:
+    """Any table that people hold, as text columns.
+
+    Parameters
+    ----------
+    source
+        A polars or pandas frame, an Arrow table, a mapping of columns or a sequence of records.
+    what : str
+        What it holds, for messages.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, has no rows, or its columns do not make a table.
+    """
+    if is_polars(source):
+        return frame_as_text(source, what)
+    if isinstance(source, Mapping):
+        columns = [(name, _cells(cells, str(name), what)) for name, cells in source.items()]
+    elif hasattr(source, "to_pydict"):  # Arrow
+        columns = list(source.to_pydict().items())
+    elif hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas, by position: a header may stand twice
+        columns = [(name, source.iloc[:, k].tolist()) for k, name in enumerate(source.columns)]
+    elif isinstance(source, Sequence) and all(isinstance(record, Mapping) for record in source):
+        keys = dict.fromkeys(key for record in source for key in record)
+        columns = [(key, [record.get(key) for record in source]) for key in keys]
+    else:
+        raise InputError(
+            Problem(
+                found=f"{what} are given as {type(source).__name__}",
+                needed="Give a path, a polars or pandas frame, an Arrow table, a mapping of columns or a list of "
+                "records.",
+            )
+        )
+    header = checked_header([str(name).strip() for name, _ in columns], what, None)
+    if not columns or not columns[0][1]:
+        raise FileFormatError(
+            Problem(found="no rows", needed="Give at least one row.", file=what, kind=FileFormatError)
+        )
+    if len({len(cells) for _, cells in columns}) > 1:
+        lengths = ", ".join(f"{name} {len(cells)}" for name, (_, cells) in zip(header, columns, strict=True))
+        raise FileFormatError(
+            Problem(
+                found=f"columns of different lengths ({lengths})",
+                needed="Give every column one cell a row.",
+                file=what,
+                kind=FileFormatError,
+            )
+        )
+    return TextTable(
+        file=what,
+        columns={
+            name: [_text(value, name) for value in cells] for name, (_, cells) in zip(header, columns, strict=True)
+        },
+        first_row=1,
+        header_row=None,
+    )
+
+
+def _cells(cells: Any, name: str, what: str) -> list[Any]:
+    if isinstance(cells, str | bytes) or not hasattr(cells, "__iter__"):
+        raise FileFormatError(
+            Problem(
+                found=f"column '{name}' is {type(cells).__name__}",
+                needed="Give a list of cells.",
+                file=what,
+                column=name,
+                kind=FileFormatError,
+            )
+        )
+    return list(cells)
+
+
+def _text(value: object, column: str) -> str:
+    """A cell as text. A NaN in a column of names is how pandas says that there is none."""
+    if is_nan(value) and column not in _NUMBERS:
+        return ""
+    return cell_text(value).strip()
 
 
 def _ragged(file: str, row: int, found: int, needed: int) -> Problem:

@@ -21,7 +21,7 @@ import numpy as np
 from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, owners_of, read_only, run_starts
 from crossmargin.basics.errors import PortfolioError, Problem, UnknownAccountError, raise_problems
 from crossmargin.basics.quantities import QUANTITY_LIMIT, STEPS_PER_UNIT
-from crossmargin.portfolio.netting import Codes, net, occurring
+from crossmargin.portfolio.netting import Codes, net, occurring, sums_too_large
 
 _Array = TypeVar("_Array", IntArray, BoolArray)
 
@@ -367,7 +367,7 @@ class Book:
             asset=np.concatenate((_index(assets, old.assets)[old.asset], _index(assets, [d[1] for d in deposits]))),
             steps=np.concatenate((old.steps, np.array([steps for _, _, steps in deposits], dtype=np.int64))),
         )
-        return replace(book, balances=_net_balances(balances, book.accounts))
+        return replace(book, balances=net_balances(balances, book.accounts))
 
     def with_members(self, names: Sequence[str]) -> Book:
         """The book with further members that hold nothing, each its own margin account.
@@ -537,7 +537,7 @@ def build_book(
         gross=read_only(gross),
         member_positions=members,
         positions=positions,
-        balances=None if balances is None else _net_balances(balances, kept),
+        balances=None if balances is None else net_balances(balances, kept),
         origins=origins or {},
     )
 
@@ -572,11 +572,11 @@ def _margin_accounts(accounts: tuple[str, ...], attributes: Sequence[Attributes]
 
 def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> None:
     problems = []
-    id_of: dict[str, str] = {}
+    id_of: dict[str, str | None] = {}
     doubtful = set()
     for stated in attributes:
         if stated.netting_set is not None:
-            segregation = stated.segregation or "none"
+            segregation = stated.segregation or None  # which is not the id "none"
             if id_of.setdefault(stated.netting_set, segregation) != segregation:
                 doubtful.add(stated.netting_set)
             if stated.account_type is AccountType.GROSS:
@@ -592,12 +592,13 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
         if stated.netting_set in members:
             members[stated.netting_set].append(k)
     for netting_set, inside in members.items():
-        ids = sorted({attributes[k].segregation or "none" for k in inside})
+        written = [f"'{attributes[k].segregation}'" if attributes[k].segregation else "none" for k in inside]
+        ids = sorted(set(written))
         if len(ids) > 1:
             problems.append(
                 Problem(
                     found=f"netting set '{netting_set}' has {len(ids)} segregation ids ({', '.join(ids)}): "
-                    + ", ".join(f"{accounts[k]}={attributes[k].segregation or 'none'}" for k in inside),
+                    + ", ".join(f"{accounts[k]}={name}" for k, name in zip(inside, written, strict=True)),
                     needed="What is segregated is never netted: one segregation id for the whole set.",
                     column="segregation",
                     kind=PortfolioError,
@@ -715,8 +716,25 @@ def _with_rows(
     )
 
 
-def _net_balances(balances: Balances, accounts: Sequence[str]) -> Balances:
-    """One row an account and asset, also where it comes to 0: the asset is named, so it needs a price."""
+def net_balances(
+    balances: Balances, accounts: Sequence[str], origin: Callable[[int], Origin] | None = None
+) -> Balances:
+    """One row an account and asset, also where it comes to 0: the asset is named, so it needs a price.
+
+    Parameters
+    ----------
+    balances : Balances
+        Rows in any order, duplicates allowed.
+    accounts : sequence of str
+        That `balances.account` indexes.
+    origin : callable, optional
+        Where a row of `balances` stands, by its index.
+
+    Raises
+    ------
+    PortfolioError
+        If a sum is too large, with the first row of each.
+    """
     n_assets = len(balances.assets)
     key = balances.account * n_assets + balances.asset
     order = np.argsort(key, kind="stable")
@@ -727,24 +745,22 @@ def _net_balances(balances: Balances, accounts: Sequence[str]) -> Balances:
             balances, account=read_only(balances.account), asset=read_only(balances.asset), steps=read_only(steps)
         )
     totals = np.add.reduceat(steps, first)
-    # An int64 sum wraps silently. Where the magnitudes, summed as floats, come near to that, the exact sum decides.
-    near = np.flatnonzero(np.add.reduceat(np.abs(steps.astype(np.float64)), first) > QUANTITY_LIMIT / 2)
-    last = np.append(first[1:], len(steps))
-    exact = {k: sum(steps[first[k] : last[k]].tolist()) for k in near.tolist()}
-    key = key[first]
-    raise_problems(
-        [
-            Problem(
-                found=f"balances of '{accounts[key[k] // n_assets]}' in {balances.assets[key[k] % n_assets]} add up to "
-                f"more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
-                needed="Check the amounts.",
-                kind=PortfolioError,
-                account=accounts[key[k] // n_assets],
-            )
-            for k, total in exact.items()
-            if abs(total) > QUANTITY_LIMIT
-        ]
-    )
+    too_large = sums_too_large(steps, first)
+    key, example = key[first], order[first]
+
+    def problem(k: int) -> Problem:
+        file, row = origin(int(example[k])) if origin else ("", None)
+        account, asset = accounts[key[k] // n_assets], balances.assets[key[k] % n_assets]
+        return Problem(
+            found=f"balances of '{account}' in {asset} add up to more than {QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
+            needed="Check the amounts.",
+            file=file,
+            row=row,
+            kind=PortfolioError,
+            account=account,
+        )
+
+    raise_problems([problem(k) for k in too_large])
     return Balances(
         assets=balances.assets,
         account=read_only(key // n_assets),

@@ -26,8 +26,8 @@ class Netted(NamedTuple):
     """Sums by owner and instrument, or why there are none.
 
     `offsets` of shape `(n_owners + 1,)`, `instrument` and `steps` of shape `(n_positions,)`, as in `Positions`.
-    `too_large` lists owner and instrument, by owner then instrument, where magnitudes add up to more than
-    `QUANTITY_LIMIT`; the sums are then empty.
+    `too_large` lists owner and instrument, by owner then instrument, of which a sum is larger than `QUANTITY_LIMIT`,
+    long or short; the sums are then empty. It does not matter how large the rows are that add up.
     """
 
     offsets: IntArray
@@ -80,7 +80,7 @@ def net_by_sorting(owner: Codes, instrument: Codes, steps: IntArray, gross: Bool
         order = np.argsort(key, kind="stable")
         key, steps = key[order], steps[order]
         first = np.flatnonzero(run_starts(key))
-        if too_large := _too_large(steps, first):
+        if too_large := sums_too_large(steps, first):
             pairs = [divmod(int(key[first[k]]) // sides, n_instruments) for k in too_large]
             nothing = np.zeros(0, dtype=np.int64)
             return Netted(np.zeros(n_owners + 1, dtype=np.int64), nothing, nothing, list(dict.fromkeys(pairs)))
@@ -92,13 +92,15 @@ def net_by_sorting(owner: Codes, instrument: Codes, steps: IntArray, gross: Bool
     return Netted(offsets_from_counts(counts), held, steps, [])
 
 
-def _too_large(steps: IntArray, first: IntArray) -> list[int]:
-    """Which groups of rows have magnitudes that add up to more than the limit; an int64 sum would wrap silently."""
-    rounded = np.add.reduceat(np.abs(steps.astype(np.float64)), first)
-    # A float sum cannot wrap but rounds: near the limit the exact sum decides.
+def sums_too_large(steps: IntArray, first: IntArray) -> list[int]:
+    """Which groups of rows, the one `k` from `first[k]` to the next, add up to more than the limit, long or short.
+
+    The one rule for every sum of positions and of balances. A sum of 64 bits wraps silently, and what does not exceed
+    the limit comes out right however often it wrapped on the way. The magnitudes, summed as floats, cannot wrap but
+    round: they say of which groups the sum might be too large, and of those Python's integers decide.
+    """
+    could_be = np.add.reduceat(np.abs(steps.astype(np.float64)), first) > QUANTITY_LIMIT * (1 - 1e-6)
     last = np.append(first[1:], len(steps))
     return [
-        k
-        for k in np.flatnonzero(rounded > QUANTITY_LIMIT * (1 - 1e-6)).tolist()
-        if sum(map(abs, steps[first[k] : last[k]].tolist())) > QUANTITY_LIMIT
+        k for k in np.flatnonzero(could_be).tolist() if abs(sum(steps[first[k] : last[k]].tolist())) > QUANTITY_LIMIT
     ]

@@ -31,7 +31,7 @@ def net_by_counting(owner: Codes, instrument: Codes, steps: IntArray, gross: Boo
     assert in_range, "a row names an owner or instrument that is not there"
     grouped_instrument, grouped_steps = np.empty(len(steps), dtype=np.int64), np.empty(len(steps), dtype=np.int64)
     counts = np.zeros(n_owners, dtype=np.int64)
-    too_large = np.zeros(n_owners, dtype=np.bool_)
+    doubtful = np.zeros(n_owners, dtype=np.bool_)
     # Each range reads all rows and writes those of its own owners, so more of them soon stop paying.
     n_ranges = min(_MOST_RANGES, thread_count())
     bounds = np.searchsorted(starts, np.linspace(0, len(steps), n_ranges + 1)[1:-1]).tolist()
@@ -40,14 +40,26 @@ def net_by_counting(owner: Codes, instrument: Codes, steps: IntArray, gross: Boo
 
     def net_range(first: int, last: int) -> None:
         grouped(own, held, steps, first, last, next_place, grouped_instrument, grouped_steps)
-        added(first, last, starts, gross, n_instruments, grouped_instrument, grouped_steps, counts, too_large)
+        added(
+            first,
+            last,
+            QUANTITY_LIMIT,
+            starts,
+            gross,
+            n_instruments,
+            grouped_instrument,
+            grouped_steps,
+            counts,
+            doubtful,
+        )
 
     for_each_range(net_range, ranges)
-    if too_large.any():
-        wrong = too_large[own]
-        found = net_by_sorting(own[wrong], held[wrong], steps[wrong], gross, n_instruments)
-        assert found.too_large
-        return found
+    if doubtful.any():
+        theirs = doubtful[own]
+        found = net_by_sorting(own[theirs], held[theirs], steps[theirs], gross, n_instruments)
+        if found.too_large:
+            return found
+        # What is not too large came out right, whether it wrapped on the way or not.
     offsets = offsets_from_counts(counts)
     for first, last in ranges[1:]:
         start, length = int(starts[first]), int(offsets[last] - offsets[first])
@@ -91,23 +103,25 @@ def grouped(
             grouped_steps[at] = steps[k]
 
 
-@compiled(Nothing, Int, Int, Ints, _BOOLS, Int, IntsOut, IntsOut, IntsOut, _BOOLS_OUT)
+@compiled(Nothing, Int, Int, types.uint64, Ints, _BOOLS, Int, IntsOut, IntsOut, IntsOut, _BOOLS_OUT)
 def added(
     first: int,
     last: int,
+    limit: int,
     starts: IntArray,
     gross: BoolArray,
     n_instruments: int,
     instrument: IntArray,
     steps: IntArray,
     counts: IntArray,
-    too_large: BoolArray,
+    doubtful: BoolArray,
 ) -> None:
     """Net the rows of each owner in place, packed from where those of `first` begin.
 
-    An owner never has more positions than rows, so what is written never overtakes what is read.
+    `doubtful` says whose magnitudes add up to more than `limit`, so that a sum may be too large. The limit is an
+    argument: a global would be compiled in, and kernels on disk do not notice when another module changes. An owner
+    never has more positions than rows, so what is written never overtakes what is read.
     """
-    limit = np.uint64(QUANTITY_LIMIT)
     total = np.zeros(2 * n_instruments, dtype=np.int64)  # long (or net) and short of each instrument
     magnitude = np.zeros(2 * n_instruments, dtype=np.uint64)
     met_by = np.full(n_instruments, -1, dtype=np.int64)
@@ -128,7 +142,7 @@ def added(
             if magnitude[side] <= limit:
                 magnitude[side] += np.uint64(abs(steps[k]))
             if magnitude[side] > limit:
-                too_large[own] = True
+                doubtful[own] = True
             total[side] += steps[k]
         gap = 1
         while gap < n_met // 3:

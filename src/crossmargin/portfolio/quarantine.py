@@ -7,7 +7,7 @@ its netting set included, and it is listed: it has no requirement, which is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import IntArray
 from crossmargin.basics.errors import Problem, raise_problems
-from crossmargin.portfolio.book import Book, found_name
+from crossmargin.portfolio.book import Balances, Book, found_name
 
 
 class OnError(StrEnum):
@@ -47,12 +47,38 @@ class Unmargined:
     members: tuple[str, ...]
     problems: tuple[Problem, ...]
 
+    @property
+    def in_words(self) -> str:
+        """Why the account has no figures, in one line; as it stands in the data, so not yet fit for a terminal."""
+        return "; ".join(str(problem).rstrip(".") for problem in self.problems)
 
-def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unmargined, ...]]:
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        return {
+            "account": self.account,
+            "members": list(self.members),
+            "reasons": [str(problem) for problem in self.problems],
+        }
+
+
+def quarantine(
+    book: Book, problems: Iterable[Problem], spot_of: Mapping[str, str] | None = None
+) -> tuple[Book, tuple[Unmargined, ...]]:
     """Take the margin accounts that problems are about out of a book.
 
     A problem with an `account` is about the margin account of that name, and that of the member of that name. One with
-    an `instrument`, or several, alone is about every margin account a member of which holds one of them.
+    an `instrument`, or several, alone is about every margin account a member of which holds one of them; one with an
+    `asset` about every one a member of which has a balance in it.
+
+    Parameters
+    ----------
+    book : Book
+        As given.
+    problems : iterable of Problem
+        About what it holds.
+    spot_of : mapping of str to str, optional
+        Assets whose balances are positions too, and in which instrument: who has such a balance, and not of 0, holds
+        the instrument.
 
     Returns
     -------
@@ -70,11 +96,20 @@ def quarantine(book: Book, problems: Iterable[Problem]) -> tuple[Book, tuple[Unm
         return book, ()
     held_of = [[] if p.account else _held(book, (p.instrument, *p.instruments)) for p in problems]
     holders = _holders(book, sorted({k for held in held_of for k in held}))
+    assets_of: dict[str, list[str]] = {}
+    for asset, spot in (spot_of or {}).items():
+        assets_of.setdefault(spot, []).append(asset)
     concerned: dict[int, list[Problem]] = {}
     for problem, held in zip(problems, held_of, strict=True):
         # What is listed and came to nothing is held by nobody, and is dropped with the others' own.
         owners = {owner for k in held for owner in holders[k].tolist()}
-        owners.update(_named(book, problem.account) if problem.account else ())
+        if problem.account:
+            owners.update(_named(book, problem.account))
+        else:
+            names = (problem.instrument, *problem.instruments)
+            as_coins = [asset for name in names for asset in assets_of.get(name, ())]
+            owners.update(_balance_owners(book, as_coins, also_none=False))
+            owners.update(_balance_owners(book, [problem.asset], also_none=True))
         if not held and not owners:
             raise_problems(problems)
         for owner in owners:
@@ -99,6 +134,17 @@ def _named(book: Book, name: str) -> list[int]:
     if member is not None and int(book.margin_account_of[member]) != own:
         named.append(int(book.margin_account_of[member]))
     return named
+
+
+def _balance_owners(book: Book, assets: Iterable[str], *, also_none: bool) -> list[int]:
+    """Margin accounts a member of which has a balance in one of `assets`; with `also_none`, one of 0 too."""
+    balances = book.balances or Balances()
+    wanted = [balances.assets.index(asset) for asset in assets if asset in balances.assets]
+    if not wanted:  # of a thousand problems most are about no asset
+        return []
+    rows = np.isin(balances.asset, wanted) & (also_none | (balances.steps != 0))
+    owners: list[int] = np.unique(book.margin_account_of[balances.account[rows]]).tolist()
+    return owners
 
 
 def _holders(book: Book, instruments: Sequence[int]) -> dict[int, IntArray]:

@@ -11,9 +11,11 @@ times a margin of comfort.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +59,15 @@ class Standing:
     deficit: FloatArray
     coverage: FloatArray
     state_code: npt.NDArray[np.int8]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Standing]) -> Standing:
+        """Those of blocks of accounts, one after the other; there is at least one."""
+
+        def column(name: str) -> npt.NDArray[Any]:
+            return read_only(np.concatenate([getattr(part, name) for part in parts]))
+
+        return cls(**{one.name: column(one.name) for one in fields(cls)})
 
     @cached_property
     def state(self) -> tuple[State, ...]:

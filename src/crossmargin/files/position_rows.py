@@ -1,0 +1,218 @@
+"""Positions from any table to checked rows that a book is built from.
+
+`account, instrument, quantity`, and optionally `netting_set`, `segregation`, `account_type`. Every problem of a table
+is found in one pass; a market may be given so that what it does not list is found in the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from crossmargin.basics.arrays import BoolArray, IntArray
+from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
+from crossmargin.files.attributes import ATTRIBUTES, Stated, stated_attributes
+from crossmargin.files.columns import (
+    Coded,
+    Columns,
+    flags,
+    in_order,
+    kept_numbers,
+    name_problems,
+    read_steps,
+    wrong_names,
+)
+from crossmargin.files.tables import TextTable
+from crossmargin.instruments.symbols import canonical_name
+from crossmargin.market.snapshot import Market
+from crossmargin.portfolio.book import Attributes, Origin, PositionRows
+
+REQUIRED = ("account", "instrument", "quantity")
+SIDE_COLUMNS = ("side", "direction", "buy_sell", "long_short")
+_BLOCK_ROWS = 500_000
+"""Rows that are looked through at once: numpy widens what it indexes with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PositionsInput:
+    """Checked rows, ready to become a book.
+
+    Parameters
+    ----------
+    accounts, instruments, rows, attributes
+        As `build_book` takes them. An account all of whose rows are wrong is not among `accounts`, but may have
+        attributes.
+    file : str
+        For messages.
+    row_numbers : sequence of int
+        Those of the file, of each row.
+    contested : tuple of (str, str)
+        Accounts that state a second netting set, and that set: it may be the one they are in.
+    """
+
+    accounts: tuple[str, ...]
+    instruments: tuple[str, ...]
+    rows: PositionRows
+    attributes: Mapping[str, Attributes]
+    file: str
+    row_numbers: Sequence[int] | IntArray
+    contested: tuple[tuple[str, str], ...] = ()
+
+    def origins(self) -> dict[str, Origin]:
+        """First row of each instrument."""
+        first = np.full(len(self.instruments), -1, dtype=np.int64)
+        n_missing = len(first)
+        for start in range(0, len(self.rows.instrument), _BLOCK_ROWS):
+            if not n_missing:
+                break
+            batch = self.rows.instrument[start : start + _BLOCK_ROWS]
+            new = np.flatnonzero(first[batch] < 0)[::-1]
+            # Written from the last row to the first: what stays is the first.
+            first[batch[new]] = start + new
+            n_missing = int(np.count_nonzero(first < 0))
+        return {
+            name: Origin(self.file, int(self.row_numbers[row]))
+            for name, row in zip(self.instruments, first.tolist(), strict=True)
+            if row >= 0
+        }
+
+
+def parse_positions(
+    source: Any, problems: list[Problem], market: Market | None = None, *, name: str = "positions"
+) -> PositionsInput | None:
+    """Check positions and collect what is wrong with them; `None` when they make no book.
+
+    Parameters
+    ----------
+    source
+        Path of a CSV or Parquet file; or a polars or pandas frame, an Arrow table, a mapping of columns, or a sequence
+        of records.
+    problems : list of Problem
+        Grows by everything found.
+    market : Market, optional
+        To check that what is held can be margined.
+    name : str
+        What to call a source that is no file, in messages.
+    """
+    found: list[Problem] = []
+    parsed: PositionsInput | None = None
+    try:
+        parsed = _read(Columns.of(source, name), found)
+    except CrossmarginError as error:
+        found += error.problems
+    if parsed is not None and market is not None:
+        found += _not_in_market(parsed, market)
+    problems += sorted(found, key=lambda problem: problem.row or 0)
+    return parsed
+
+
+def _read(table: Columns, problems: list[Problem]) -> PositionsInput:
+    """Positions of a table, by columns."""
+    _check_header(table.header)
+    problems += table.problems
+    stated = [Stated(name) for name in ATTRIBUTES if name in table.header.columns]
+    names = ("account", "instrument", *(column.column for column in stated))
+    spellings = {name: canonical_name if name == "instrument" else str.strip for name in names}
+    account, instrument = np.empty(len(table), dtype=np.int32), np.empty(len(table), dtype=np.int32)
+    steps = np.empty(len(table), dtype=np.int64)
+    account_names: Sequence[str] = ()
+    instrument_names: Sequence[str] = ()
+    for start, coded, plain, doubtful in table.batches(spellings, "quantity"):
+        rows = slice(start, start + len(plain))
+        account_names, account[rows] = coded["account"]
+        instrument_names, instrument[rows] = coded["instrument"]
+        steps[rows] = plain
+        for k, text in doubtful:
+            row, name = table.row_numbers[start + k], account_names[account[start + k]]
+            read = read_steps(text, "quantity", table.file, row, problems, name)
+            steps[start + k] = 0 if read is None else read
+        for column in stated:
+            column.add(start, coded["account"], coded[column.column])
+    accounts, instruments = Coded(account_names, account), Coded(instrument_names, instrument)
+    return _checked(table.file, table.row_numbers, accounts, instruments, steps, stated, problems)
+
+
+def _check_header(table: TextTable) -> None:
+    """The required columns are there, and none that would turn a quantity's sign around."""
+    table.require(REQUIRED, "positions")
+    turning = [name for name in table.columns if name.strip().lower() in SIDE_COLUMNS]
+    raise_problems(
+        [
+            Problem(
+                found=f"column '{name}' would say the direction, which is the sign of the quantity",
+                needed="Write short positions as negative quantities and leave the column out.",
+                file=table.file,
+                column=name,
+                kind=FileFormatError,
+            )
+            for name in turning
+        ]
+    )
+
+
+def _checked(
+    file: str,
+    row_numbers: Sequence[int],
+    accounts: Coded,
+    instruments: Coded,
+    steps: IntArray,
+    stated: Sequence[Stated],
+    problems: list[Problem],
+) -> PositionsInput:
+    """Rows in the order of names; those with a wrong name are left out, their problem being on the list."""
+    kept: BoolArray | None = None
+    for column, coded in (("account", accounts), ("instrument", instruments)):
+        wrong_name = wrong_names(coded.names)
+        if wrong_name is None:
+            continue
+        wrong = wrong_name[coded.codes]
+        kept = ~wrong if kept is None else kept & ~wrong
+        for k in np.flatnonzero(wrong).tolist():
+            name, account = coded.names[coded.codes[k]], accounts.names[accounts.codes[k]]
+            problems += name_problems(name, column, file, row_numbers[k], account)
+    attributes: dict[str, Attributes] = {}
+    contested: list[tuple[str, str]] = []
+    for column_stated in stated:
+        problems += column_stated.problems(accounts.names, file, row_numbers)
+        if column_stated.column == "netting_set":
+            contested += [
+                (accounts.names[account], column_stated.values[value])
+                for account, value in column_stated.contradictions
+            ]
+    if stated:
+        attributes = stated_attributes(stated, accounts.names)
+    numbers: Sequence[int] | IntArray = row_numbers
+    if kept is not None:
+        accounts, instruments = (Coded(coded.names, coded.codes[kept]) for coded in (accounts, instruments))
+        steps, numbers = steps[kept], kept_numbers(row_numbers, kept)
+    account_names, account = in_order(accounts)
+    instrument_names, instrument = in_order(instruments)
+    return PositionsInput(
+        accounts=account_names,
+        instruments=instrument_names,
+        rows=PositionRows(account=account, instrument=instrument, steps=steps),
+        attributes=attributes,
+        file=file,
+        row_numbers=numbers,
+        contested=tuple(contested),
+    )
+
+
+def _not_in_market(parsed: PositionsInput, market: Market) -> list[Problem]:
+    """One problem for each row whose instrument cannot be margined."""
+    unlisted = flags(parsed.instruments, lambda name: name not in market)
+    if not unlisted.any():
+        return []
+    reason = {
+        k: market.problem_with(parsed.instruments[k], file=parsed.file, column="instrument")
+        for k in np.flatnonzero(unlisted).tolist()
+    }
+    rows = parsed.rows
+    return [
+        replace(problem, row=int(parsed.row_numbers[k]), account=parsed.accounts[rows.account[k]])
+        for k in np.flatnonzero(unlisted[rows.instrument]).tolist()
+        if (problem := reason[int(rows.instrument[k])]) is not None
+    ]
