@@ -239,3 +239,24 @@ def test_the_columns_are_the_same_whoever_is_in_the_table(has_balances: bool) ->
     assert refused["account"].to_list() == ["a", "b"]
     assert refused["state"].to_list() == ["unmargined"] * 2
     assert margined["saving"].to_list() == [None, 3.0]
+
+
+@pytest.mark.parametrize("over", ["p.csv", "m.csv", "b.csv"])
+def test_an_input_is_never_written_over(run: Run, tmp_path: Path, over: str) -> None:
+    texts = {"p.csv": f"account,instrument,quantity\na,{PUT},1\n", "b.csv": "account,asset,amount\na,USD,1\n"}
+    texts["m.csv"] = Path(SAMPLE[2]).read_text(encoding="utf-8")
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    files = (tmp_path / "p.csv", "--market", tmp_path / "m.csv", "--balances", tmp_path / "b.csv")
+    found = run("margin", *files, "--out", tmp_path / "." / over)
+    assert found.code == 2
+    assert "an input would be written over" in found.err
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in texts} == texts
+
+
+def test_the_table_and_the_page_are_two_files(run: Run, tmp_path: Path) -> None:
+    both = tmp_path / "x.csv"
+    found = run("margin", *SAMPLE, "--out", both, "--report", both)
+    assert found.code == 2
+    assert "the table and the page are one file" in found.err
+    assert not both.exists()

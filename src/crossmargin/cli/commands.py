@@ -140,7 +140,7 @@ def margin(
     _require_count("--rows", rows, least=0)
     _require_count("--threads", threads, least=1)
     handling = _handling(on_error)
-    require_places(table=out, page=report)
+    require_places(table=out, page=report, beside=(positions, inputs.market, inputs.balances))
     with using_threads(threads):  # to the end: JSON and the report of a large book margin its accounts again
         with progress("accounts", quiet=json_) as done:
             loaded = _loaded(positions, inputs, methodology, handling)
@@ -208,6 +208,7 @@ def _margin_on_cluster(
     from crossmargin.methodologies.registry import methodology as method_named
 
     _require_count("--workers", workers, least=1)
+    require_places(table=out, beside=(positions, inputs.market, inputs.balances))
     if inputs.market is None:
         raise InputError(Problem(found="no market", needed="Give it with --market FILE."))
     method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
@@ -224,8 +225,8 @@ def _margin_on_cluster(
             address=address,
             workers=workers,
             progress=done,
+            written=finished.append,
         )
-    finished.append(out)
     if json_:
         _print_json(show.cluster_dict(report))
     else:
@@ -264,7 +265,7 @@ def explain(
     """
     from crossmargin.cli import show
 
-    require_places(page=report)
+    require_places(page=report, beside=(positions, inputs.market, inputs.balances))
     result = _result_of(positions, inputs, methodology, account)
     index = result.index(account)
     if report is not None:
@@ -407,7 +408,7 @@ def case(
     """
     from crossmargin.files.case import cut_case, write_case
 
-    require_places(page=out)
+    require_places(page=out, beside=(positions, inputs.market, inputs.balances))
     result = _result_of(positions, inputs, methodology, account)
     text = write_case(cut_case(result.evaluation, result.index(account)))
     if out is None:

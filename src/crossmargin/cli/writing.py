@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,15 +34,27 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def require_places(*, table: Path | None = None, page: Path | None = None) -> None:
+def require_places(*, table: Path | None = None, page: Path | None = None, beside: Sequence[Path | None] = ()) -> None:
     """Find out, before the work begins, whether its table and its page (or another text) can be written.
+
+    `beside` are the files that the work reads: none of them is written over.
 
     Raises
     ------
     InputError
-        Naming each that cannot, and a table of a format that we do not write.
+        Naming each that cannot, a table of a format that we do not write, and one file for two things.
     """
     problems: list[Problem] = []
+    read = {path.resolve() for path in beside if path is not None}
+    for path in (table, page):
+        if path is not None and path.resolve() in read:
+            problems.append(
+                Problem(found="an input would be written over", needed="Name another file.", file=str(path))
+            )
+    if table is not None and page is not None and table.resolve() == page.resolve():
+        problems.append(
+            Problem(found="the table and the page are one file", needed="Name another for one.", file=str(page))
+        )
     for path in (table, page):
         try:
             if path is not None:

@@ -162,6 +162,7 @@ def margin_on_cluster(
     address: str = LOCAL,
     workers: int | None = None,
     progress: Report | None = None,
+    written: Callable[[Path], None] | None = None,
 ) -> ClusterReport:
     """Margin every account of a Parquet file on the workers of a Ray cluster.
 
@@ -181,6 +182,8 @@ def margin_on_cluster(
         As `connected` takes them.
     progress : callable, optional
         Told of the rows that are done.
+    written : callable, optional
+        Told of `out` once it is there; Ray is stopped after that.
 
     Raises
     ------
@@ -201,6 +204,7 @@ def margin_on_cluster(
             thresholds=thresholds,
             on_error=on_error,
             progress=progress,
+            written=written,
         )
 
 
@@ -216,6 +220,7 @@ def margin_in_session(
     thresholds: Thresholds | None = None,
     on_error: OnError = OnError.REFUSE,
     progress: Report | None = None,
+    written: Callable[[Path], None] | None = None,
     rows_per_range: int = ROWS_PER_RANGE,
     rows_per_shard: int = ROWS_PER_SHARD,
     fewest_rows: int = FEWEST_ROWS,
@@ -250,6 +255,10 @@ def margin_in_session(
     rests_on = provenance(market, method, policy, work.thresholds)
     with _parts(out) as folder:
         _margin_shards(session, dealt, work, _Shards(_by_shard(dealt, cash), pieces), tally, folder, progress)
+        # Who states two netting sets is left out by every name that it stated, which may be those of other shards.
+        totals = _written(tally.parts, out, file_metadata(rests_on, market.notes), sort=bool(tally.unmargined))
+        if written is not None:
+            written(out)
         return ClusterReport(
             out=out,
             n_rows=layout.n_rows,
@@ -258,7 +267,7 @@ def margin_in_session(
             lost=tuple(tally.lost),
             deficits=tally.deficits,
             currency=tally.currency,
-            totals=_written(tally.parts, out, file_metadata(rests_on, market.notes)),
+            totals=totals,
             fills=tuple(tally.fills),
             n_shards=dealt.n_shards,
             workers=session.workers,
@@ -540,11 +549,12 @@ def _got(session: Session, refs: Any) -> Any:
     )
 
 
-def _written(parts: Sequence[Path], out: Path, metadata: dict[str, str]) -> dict[str, float]:
+def _written(parts: Sequence[Path], out: Path, metadata: dict[str, str], *, sort: bool) -> dict[str, float]:
     """One Parquet file out of the parts, with what it rests on as metadata; the totals of its figures."""
     import polars as pl
 
     with replacing(out) as temporary:
-        pl.scan_ipc(list(parts)).sink_parquet(temporary, metadata=metadata)
+        table = pl.scan_ipc(list(parts))
+        (table.sort("account", maintain_order=True) if sort else table).sink_parquet(temporary, metadata=metadata)
         # Part by part: of all accounts at once not even one column need fit in memory.
         return {name: total(pl.read_ipc(part, columns=[name])[name] for part in parts) for name in _TOTALS}

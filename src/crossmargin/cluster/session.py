@@ -17,9 +17,11 @@ import ipaddress
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -151,7 +153,7 @@ def _started(ray: Any, workers: int) -> Iterator[Session]:
                     runtime_env={"env_vars": _WORKER_ENVIRONMENT},
                     _temp_dir=str(folder),
                 )
-            except (OSError, RuntimeError, ray.exceptions.RayError) as error:
+            except Exception as error:  # Ray raises plain ones too, where its own processes die while it starts
                 raise UnsupportedError(
                     Problem(
                         found=f"Ray did not start ({_reason(error)})",
@@ -162,9 +164,8 @@ def _started(ray: Any, workers: int) -> Iterator[Session]:
             _require_loopback(ray)
             yield Session(ray=ray, workers=workers, is_local=True)
         finally:
-            # A second Ctrl-C while Ray stops would leave its processes behind for a while: they end by themselves
-            # as soon as they notice that we are gone.
-            ray.shutdown()
+            with _uninterrupted():
+                ray.shutdown()
 
 
 @contextmanager
@@ -189,7 +190,21 @@ def _joined(ray: Any, address: str, workers: int | None) -> Iterator[Session]:
         cores = int(ray.cluster_resources().get("CPU", 1))
         yield Session(ray=ray, workers=min(workers or cores, max(cores, 1)), is_local=False)
     finally:
-        ray.shutdown()
+        with _uninterrupted():
+            ray.shutdown()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A second Ctrl-C waits until Ray has stopped: in the middle of that it would leave processes and files behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _local_environment() -> dict[str, str | None]:

@@ -200,7 +200,7 @@ def prepare(
     policy: MissingPolicy | None = None,
     thresholds: Thresholds | None = None,
 ) -> Prepared:
-    """Price everything that `book` holds, as a position and as cover.
+    """Price everything that `book` holds, as a position and as cover; what came to nothing needs no price.
 
     Raises
     ------
@@ -209,6 +209,7 @@ def prepare(
         somebody: with an instrument, an asset or an account.
     """
     policy = policy or MissingPolicy()
+    book = book.held_only()
     margined, priced, cover = book, None, None
     of_coins: list[Problem] = []
     of_pricing: list[Problem] = []
