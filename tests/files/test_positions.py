@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crossmargin.basics.errors import CrossmarginError, FileFormatError, InputError, PortfolioError, UnsupportedError
+from crossmargin.basics.errors import (
+    CrossmarginError,
+    FileFormatError,
+    InputError,
+    PortfolioError,
+    QuantityError,
+    UnsupportedError,
+)
 from crossmargin.files.positions import read_positions
 from crossmargin.portfolio.book import AccountType, Book
 
@@ -342,3 +350,34 @@ def test_a_column_that_would_turn_the_sign_is_refused() -> None:
     """`1, short` margined as long would be the wrong side of the market."""
     with pytest.raises(FileFormatError, match="column 'side' would say the direction"):
         read_positions([{"account": "a", "instrument": "BTC-PERPETUAL", "quantity": "1", "side": "short"}])
+
+
+def test_a_nan_where_a_name_should_be_is_no_name(tmp_path: Path) -> None:
+    """In a polars frame, in Parquet, in a mapping: two accounts do not share a set called nan."""
+    columns = {
+        "account": ["a", "b"],
+        "instrument": [CALL, CALL],
+        "quantity": [1, -1],
+        "netting_set": [math.nan, math.nan],
+    }
+    frame = pl.DataFrame(columns)
+    frame.write_parquet(tmp_path / "p.parquet")
+    for source in (columns, frame, tmp_path / "p.parquet"):
+        assert read_positions(source).margin_accounts == ("a", "b")
+    nameless = frame.with_columns(account=pl.Series([math.nan, math.nan]))
+    with pytest.raises(InputError, match="account"):
+        read_positions(nameless)
+
+
+def test_decimals_of_any_scale() -> None:
+    """Finer than a step is refused with its row; what is whole steps is read, however it is written."""
+    for scale in (8, 9, 18, 26, 27, 30, 37):
+        values = pl.Series(["1", "0"]).cast(pl.Decimal(38, scale))
+        frame = pl.DataFrame({"account": ["a", "a"], "instrument": [CALL, "BTC-PERPETUAL"], "quantity": values})
+        book = read_positions(frame)
+        assert book.positions.steps.tolist() == [10**8]
+        if scale > 8:
+            least = pl.Series(["1", "0." + "0" * (scale - 1) + "1"]).cast(pl.Decimal(38, scale))
+            finer = frame.with_columns(quantity=least)
+            with pytest.raises(QuantityError, match="finer than 1e-8"):
+                read_positions(finer)

@@ -317,8 +317,11 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     market = evaluation.market
     margined = evaluation.margined.select(account)
     donors = {fill.donor for fill in evaluation.fills if fill.donor and fill.instrument in margined.instruments}
+    # A balance of 0 is no position, and still names a coin whose spot must be there.
+    coins = set() if book.balances is None else {book.balances.assets[k] for k in book.balances.asset.tolist()}
+    spots = {name for coin, name in market.spot_of.items() if coin in coins}
     # A market has at least one row, also for an account of cash alone.
-    kept = market.subset({*margined.instruments, *donors} or market.instruments.names[:1])
+    kept = market.subset({*margined.instruments, *donors, *spots} or market.instruments.names[:1])
     held = book.member_positions
     positions = []
     for owner, instrument, steps in zip(

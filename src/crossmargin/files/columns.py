@@ -25,6 +25,7 @@ from crossmargin.files.tables import (
     TextTable,
     as_text_table,
     cell_text,
+    is_nan,
     checked_columns,
     head,
     is_parquet,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 500_000
 """Rows of a large file that are held as text at once."""
 _PLAIN_DECIMAL = r"^-?[0-9]{1,10}(\.[0-9]{1,8})?$"
+_MOST_STEPS = 10**18
+"""A power of ten that 64 bits still hold."""
 _TOLD_APART = 2**26 * STEPS_PER_UNIT
 """Steps below which two multiples of 1e-8 are two doubles; a larger double is read as the decimal it prints as."""
 
@@ -254,7 +257,9 @@ def _plain_steps(quantity: pl.Series) -> tuple[IntArray, IntArray]:
         whole = quantity.cast(pl.Int64, strict=False)  # null where it does not fit
         units, times = whole.fill_null(0).to_numpy(), 1
         doubtful = whole.is_null().to_numpy()
-        if 10**scale > STEPS_PER_UNIT:
+        if 10**scale > STEPS_PER_UNIT * _MOST_STEPS:  # no number of these units that fits makes a step
+            units, doubtful = np.zeros_like(units), doubtful | (units != 0)
+        elif 10**scale > STEPS_PER_UNIT:
             units, finer = np.divmod(units, 10**scale // STEPS_PER_UNIT)
             doubtful = doubtful | (finer != 0)
         else:
@@ -277,7 +282,8 @@ def _texts(names: pl.Series) -> pl.Series:
 
     if names.dtype.is_integer() or names.dtype in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         return names.cast(pl.String).fill_null("")
-    return pl.Series([cell_text(value) for value in names.to_list()], dtype=pl.String)
+    # A NaN where a name should be is how numpy and pandas say that there is none.
+    return pl.Series(["" if is_nan(value) else cell_text(value) for value in names.to_list()], dtype=pl.String)
 
 
 def _coder(in_batches: bool, spelling: Callable[[str], str]) -> NameCodes | _NamesOfOne:

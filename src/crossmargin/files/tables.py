@@ -335,7 +335,7 @@ def frame_as_text(frame: pl.DataFrame, file: str) -> TextTable:
     frame = checked_frame(frame, file)
     return TextTable(
         file=file,
-        columns={name: [cell_text(value).strip() for value in frame[name].to_list()] for name in frame.columns},
+        columns={name: [_text(value, name) for value in frame[name].to_list()] for name in frame.columns},
         first_row=1,
         header_row=None,
     )
@@ -456,7 +456,7 @@ def _cells(cells: Any, name: str, what: str) -> list[Any]:
 
 
 def _text(value: object, column: str) -> str:
-    """A cell as text. A NaN in a column of names is how pandas says that there is none."""
+    """A cell as text. A NaN in a column of names is how numpy and pandas say that there is none."""
     if is_nan(value) and column not in _NUMBERS:
         return ""
     return cell_text(value).strip()
