@@ -21,10 +21,12 @@ from crossmargin.engine.events import Event, MarketMove, Trade
 from crossmargin.engine.live import LiveBook
 from crossmargin.instruments.deribit import parse_deribit
 from crossmargin.instruments.terms import VanillaOption
+from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
 from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.black import black76
+from crossmargin.revaluation.inputs import pricing_inputs
 
 N_STRIKES = 50
 N_TICKS, N_TRADES, N_SWEEPS = 200, 2_000, 15
@@ -83,9 +85,11 @@ def ticks(count: int) -> Iterator[MarketMove]:
             prices={**market.prices, "BTC": market.index["BTC"] * move},
             forward=market.forward * move,
             vol=market.vol * (1 + rng.normal(0, 0.001, len(market.vol))),
-            mark=np.full(len(market.mark), np.nan),  # the model's own, so that mark and vol agree
+            mark=np.full(len(market.mark), np.nan),
         )
-        yield MarketMove(market=market)
+        # A venue's tick comes with its marks; those of the model agree with the vols.
+        marks = pricing_inputs(market, market.instruments.names, MissingPolicy()).mark
+        yield MarketMove(market=replace(market, mark=marks))
 
 
 def trades(book: Book, count: int) -> Iterator[Trade]:

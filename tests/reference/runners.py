@@ -63,7 +63,7 @@ def deribit_pme(vector: Vector) -> set[str]:
         done.add("worst_case")
     if "roll_shock" in expected:
         by_expiry = segments(held, contracts.expiry)
-        charge, _ = roll_charge(by_expiry, 1, contracts.delta / index, contracts.roll_move)
+        charge, _ = roll_charge(by_expiry, contracts.delta / index, contracts.roll_move)
         assert charge[0] == pytest.approx(expected["roll_shock"], **close)
         done.add("roll_shock")
     return done

@@ -153,22 +153,24 @@ def scenario_pnl(
                 pnl[k, tile + s] = of_tile[s]
 
 
-@compiled(Nothing, *_HOLDINGS, Floats, *_UNITS, FloatsOut)
+@compiled(Nothing, *_HOLDINGS, Floats, Int, Int, FloatsOut)
 def unit_sum(
     offsets: IntArray,
     instrument: IntArray,
     quantity: FloatArray,
     of_one: FloatArray,
-    units: IntArray,
     first: int,
     last: int,
     sums: FloatArray,
 ) -> None:
     """See `loops.unit_sum`."""
+    position = uint64(offsets[first])
     for k in range(first, last):
+        end = uint64(offsets[k + 1])
         total = 0.0
-        for position in range(offsets[units[k]], offsets[units[k] + 1]):
-            total += quantity[position] * of_one[instrument[position]]
+        while position < end:
+            total += quantity[position] * of_one[uint64(instrument[position])]
+            position += uint64(1)
         sums[k] = total
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossmargin.basics.arrays import FloatArray, IntArray
+from crossmargin.basics.arrays import FloatArray, IntArray, owners_of
 
 
 def scenario_pnl(
@@ -51,18 +51,15 @@ def unit_sum(
     instrument: IntArray,
     quantity: FloatArray,
     of_one: FloatArray,
-    units: IntArray,
     first: int,
     last: int,
     sums: FloatArray,
 ) -> None:
-    """Sum of `quantity * of_one` in each unit: a sweep of one scenario, the column `of_one`."""
-    start, stop = offsets[units[first:last]], offsets[units[first:last] + 1]
-    count = stop - start
-    unit = np.repeat(np.arange(last - first), count)
-    position = np.arange(len(unit)) + np.repeat(start - (np.cumsum(count) - count), count)
+    """Sum of `quantity * of_one` in units `first` to `last`: a sweep of one scenario, the column `of_one`."""
+    held = slice(offsets[first], offsets[last])
+    unit = owners_of(offsets[first : last + 1] - offsets[first])
     # bincount adds one after the other, in order.
-    product = quantity[position] * of_one[instrument[position]]
+    product = quantity[held] * of_one[instrument[held]]
     sums[first:last] = np.bincount(unit, weights=product, minlength=last - first)
 
 

@@ -183,6 +183,8 @@ class Segments:
         One "unit" a segment, by unit, then label; inside a segment in the order of positions.
     unit, label : ndarray of shape (n_segments,)
         Where each belongs.
+    unit_offsets : ndarray of shape (n_units + 1,)
+        Segments of unit `k` are `unit_offsets[k]` to `unit_offsets[k + 1]`.
     of_position : ndarray of shape (n_positions,)
         Segment of each position, in the order of the unit's own holdings.
     """
@@ -190,7 +192,22 @@ class Segments:
     holdings: Holdings
     unit: IntArray
     label: IntArray
+    unit_offsets: IntArray
     of_position: IntArray
+
+    def sum_by_unit(self, values: FloatArray, weight: FloatArray) -> FloatArray:
+        """Sum of `values * weight[label]` over the segments of each unit, one after the other.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_segments,)
+            Of each segment.
+        weight : ndarray of shape (n_labels,)
+            Of each label.
+        """
+        # Segments are to their unit what positions are to it: a label for an instrument, a value for a quantity.
+        held = Holdings(offsets=self.unit_offsets, instrument=self.label, quantity=read_only(values))
+        return unit_sum(held, weight)
 
 
 def segments(holdings: Holdings, label: IntArray) -> Segments:
@@ -229,9 +246,10 @@ def segments(holdings: Holdings, label: IntArray) -> Segments:
             instrument=read_only(instrument),
             quantity=read_only(quantity),
         ),
-        unit=unit,
-        label=of_label,
-        of_position=number,
+        unit=read_only(unit),
+        label=read_only(of_label),
+        unit_offsets=read_only(np.searchsorted(unit, np.arange(holdings.n_units + 1))),
+        of_position=read_only(number),
     )
 
 
@@ -286,7 +304,7 @@ def unit_sum(holdings: Holdings, of_one: FloatArray) -> FloatArray:
     sums = np.empty(holdings.n_units)
     of_one = np.ascontiguousarray(of_one)
     for_each_range(
-        lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, sweep.units, first, last, sums),
+        lambda first, last: sweep.loop.unit_sum(*sweep.holdings, of_one, first, last, sums),
         sweep.ranges(),
     )
     return sums
@@ -458,8 +476,10 @@ class _Sweep:
             return list(blocks(n))
         if n <= _SMALLEST_CHUNK:
             return [(0, n)]
-        share = -(-n // (2 * thread_count()))
-        return list(blocks(n, min(_CHUNK_UNITS, max(share, _SMALLEST_CHUNK))))
+        # As many chunks for each thread, so that no thread waits for the last of another.
+        threads = thread_count()
+        rounds = max(2, -(-n // (threads * _CHUNK_UNITS)))
+        return list(blocks(n, max(-(-n // (threads * rounds)), _SMALLEST_CHUNK)))
 
     def run(self, name: str, *outputs: FloatArray | IntArray) -> None:
         work: Callable[..., None] = getattr(self.loop, name)

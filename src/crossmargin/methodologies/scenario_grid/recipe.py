@@ -82,7 +82,7 @@ def scenario_grid_requirement(book: GridBook, parameters: GridParameters) -> Gri
         Every figure; arrays of shape `(n_units,)` or `(n_accounts,)`.
     """
     contracts, holdings = book.contracts, book.holdings
-    roll, ledger = roll_charge(book.by_expiry, holdings.n_units, contracts.delta, contracts.roll_move)
+    roll, ledger = roll_charge(book.by_expiry, contracts.delta, contracts.roll_move)
     minimum = short_option_minimum(book.short, contracts.short_minimum)
     account, n_accounts = book.unit_account, len(book.account_offsets) - 1
 

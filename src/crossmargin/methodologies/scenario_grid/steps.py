@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, Segments, segment_sum, unit_sum
+from crossmargin.aggregation.sweep import Holdings, Segments, unit_sum
 from crossmargin.basics.arrays import FloatArray, IntArray
 
 
@@ -20,22 +20,27 @@ class RollLedger:
         Which unit and which expiry; by unit, then expiry.
     net_delta : ndarray of shape (n_segments,)
         Dollar delta, long plus short.
-    move : ndarray of shape (n_segments,)
-        Relative move of that expiry's basis.
-    charge : ndarray of shape (n_segments,)
-        `|net_delta| * move`.
+    roll_move : ndarray of shape (n_expiries,)
+        Relative move of each expiry's basis.
     """
 
     unit: IntArray
     expiry: IntArray
     net_delta: FloatArray
-    move: FloatArray
-    charge: FloatArray
+    roll_move: FloatArray
+
+    @property
+    def move(self) -> FloatArray:
+        """Relative move of each segment's basis, shape `(n_segments,)`."""
+        return self.roll_move[self.expiry]
+
+    @property
+    def charge(self) -> FloatArray:
+        """`|net_delta| * move`, shape `(n_segments,)`: what the roll charge of a unit is the sum of."""
+        return np.abs(self.net_delta) * self.move
 
 
-def roll_charge(
-    by_expiry: Segments, n_units: int, delta: FloatArray, roll_move: FloatArray
-) -> tuple[FloatArray, RollLedger]:
+def roll_charge(by_expiry: Segments, delta: FloatArray, roll_move: FloatArray) -> tuple[FloatArray, RollLedger]:
     """Charge for the basis of each expiry moving on its own.
 
     The grid moves all forwards of an underlying together, so a future of one expiry against one of another would
@@ -44,7 +49,7 @@ def roll_charge(
     Parameters
     ----------
     by_expiry : Segments
-        The `n_units` units cut by expiry.
+        The units cut by expiry.
     delta : ndarray of shape (n_instruments,)
         Dollar delta of one contract.
     roll_move : ndarray of shape (n_expiries,)
@@ -58,10 +63,8 @@ def roll_charge(
         What it is made of.
     """
     net_delta = unit_sum(by_expiry.holdings, delta)
-    move = roll_move[by_expiry.label]
-    charge = np.abs(net_delta) * move
-    ledger = RollLedger(unit=by_expiry.unit, expiry=by_expiry.label, net_delta=net_delta, move=move, charge=charge)
-    return segment_sum(charge, by_expiry.unit, n_units), ledger
+    ledger = RollLedger(unit=by_expiry.unit, expiry=by_expiry.label, net_delta=net_delta, roll_move=roll_move)
+    return by_expiry.sum_by_unit(np.abs(net_delta), roll_move), ledger
 
 
 def short_option_minimum(short: Holdings, short_minimum: FloatArray) -> FloatArray:
