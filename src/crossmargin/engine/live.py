@@ -307,7 +307,7 @@ class LiveBook:
         if accounts is None:
             accounts = np.arange(len(book.margin_accounts))
         else:
-            book = book.without(np.setdiff1d(np.arange(len(book.margin_accounts)), accounts))
+            book = book.only(accounts)
         if changed:
             book = self._with_changes(book)
         margined = with_coins(book, self._market)

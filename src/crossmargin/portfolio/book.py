@@ -253,6 +253,36 @@ class Book:
         names = tuple(self.instruments[k] for k in held.tolist())
         return alone._renumbered(names, lambda instrument: np.searchsorted(held, instrument))
 
+    def only(self, margin_accounts: IntArray) -> Book:
+        """The book of some margin accounts, and the instruments that they hold; as long as these are large.
+
+        Parameters
+        ----------
+        margin_accounts : ndarray of shape (n,)
+            Indices, ascending.
+        """
+        known = self._by_margin_account()
+        if known is None:
+            members = margin_accounts
+        else:
+            order, offsets = known
+            members = np.sort(order[_gathered(offsets[margin_accounts], offsets[margin_accounts + 1])[1]])
+        member_positions = self.member_positions.take(members)
+        accounts = tuple(self.accounts[k] for k in members.tolist())
+        margin_names = accounts if self._one_name else tuple(self.margin_accounts[k] for k in margin_accounts.tolist())
+        shared = self.positions is self.member_positions
+        return replace(
+            self,
+            accounts=accounts,
+            margin_accounts=margin_names,
+            attributes=tuple(self.attributes[k] for k in members.tolist()),
+            margin_account_of=read_only(np.searchsorted(margin_accounts, self.margin_account_of[members])),
+            gross=read_only(self.gross[margin_accounts]),
+            member_positions=member_positions,
+            positions=member_positions if shared else self.positions.take(margin_accounts),
+            balances=self.balances and self.balances.take(members),
+        ).held_only()
+
     def without(self, margin_accounts: Iterable[int] | IntArray) -> Book:
         """The book without some margin accounts, their members and balances, and without what only they held.
 
@@ -263,22 +293,7 @@ class Book:
         """
         kept = np.ones(len(self.margin_accounts), dtype=np.bool_)
         kept[np.fromiter(margin_accounts, dtype=np.int64)] = False
-        owners, members = np.flatnonzero(kept), np.flatnonzero(kept[self.margin_account_of])
-        member_positions = self.member_positions.take(members)
-        chosen = kept[self.margin_account_of].tolist()
-        accounts = tuple(compress(self.accounts, chosen))
-        rest = replace(
-            self,
-            accounts=accounts,
-            margin_accounts=accounts if self._one_name else tuple(compress(self.margin_accounts, kept.tolist())),
-            attributes=tuple(compress(self.attributes, chosen)),
-            margin_account_of=read_only((np.cumsum(kept) - 1)[self.margin_account_of[members]]),
-            gross=read_only(self.gross[owners]),
-            member_positions=member_positions,
-            positions=member_positions if self.positions is self.member_positions else self.positions.take(owners),
-            balances=self.balances and self.balances.take(members),
-        )
-        return rest.held_only()
+        return self.only(np.flatnonzero(kept))
 
     @property
     def _one_name(self) -> bool:
