@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness import Timed, Values, figure
-from crossmargin.aggregation.sweep import Holdings, Tail, expected_shortfall, worst_loss
+from crossmargin.aggregation.sweep import Holdings, Tail, compiled_kernels, expected_shortfall, worst_loss
 from crossmargin.basics.arrays import FloatArray, IntArray
 
 N_ACCOUNTS, N_POSITIONS, N_INSTRUMENTS = 1_000_000, 20, 2_000
@@ -198,6 +198,7 @@ HELD = {
 
 def growth() -> dict[str, list[tuple[int, float]]]:
     """Median seconds of a worst-loss sweep at every point."""
+    compiled_kernels()  # one loop for all sizes
     found: dict[str, list[tuple[int, float]]] = {}
     for what, points in GROWTH.items():
         for value, n_accounts, n_positions, n_scenarios, n_instruments in points:

@@ -95,10 +95,10 @@ def _beats(
     threshold: float,
 ) -> bool:
     """Whether some P&L of a block of lanes is below `threshold`."""
-    count = 0
-    for s in range(_LANES):
-        count += pnl[lane + s] < threshold
-    return count > 0
+    least = pnl[lane]
+    for s in range(1, _LANES):
+        least = pnl[lane + s] if pnl[lane + s] < least else least
+    return least < threshold
 
 
 @inlined
