@@ -98,7 +98,7 @@ def _beats(
     least = pnl[lane]
     for s in range(1, _LANES):
         least = pnl[lane + s] if pnl[lane + s] < least else least
-    return least < threshold
+    return bool(least < threshold)
 
 
 @inlined
