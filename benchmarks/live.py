@@ -14,47 +14,24 @@ from functools import cache
 import numpy as np
 
 from benchmarks.harness import Values, figure, latencies
-from benchmarks.revaluation import AS_OF, EXPIRIES, book_of, options_of
+from benchmarks.revaluation import book_of, market_of, options_of
 from crossmargin.answers.what_if import what_if
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.engine.events import Event, MarketMove, Trade
 from crossmargin.engine.live import LiveBook
-from crossmargin.instruments.deribit import parse_deribit
-from crossmargin.instruments.terms import VanillaOption
 from crossmargin.market.policy import MissingPolicy
-from crossmargin.market.snapshot import Market, Quote
+from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.book import Book
-from crossmargin.revaluation.black import black76
 from crossmargin.revaluation.inputs import pricing_inputs
 
-N_STRIKES = 50
 N_TICKS, N_TRADES, N_SWEEPS = 200, 2_000, 15
 
 
 @cache
 def one_coin() -> Market:
     """1,000 options of BTC: 10 expiries x 50 strikes x call and put."""
-    rng = np.random.default_rng(1000)
-    index, quotes = 64_000.0, []
-    for expiry in EXPIRIES:
-        for k in range(N_STRIKES):
-            strike = 16_000 + 2_000 * k
-            noise = float(rng.uniform(-0.02, 0.02))
-            for right in "CP":
-                option = parse_deribit(f"BTC-{expiry}-{strike}-{right}")
-                assert isinstance(option, VanillaOption)
-                years = (option.expiry - AS_OF).total_seconds() / (365 * 86_400)
-                forward = index * float(np.exp(0.05 * years))
-                vol = 0.6 + 0.25 * float(np.log(strike / forward)) ** 2 + noise
-                value = black76(
-                    np.array([forward]),
-                    np.array([float(strike)]),
-                    np.array([vol * years**0.5]),
-                    np.array([right == "C"]),
-                )
-                quotes.append(Quote(instrument=option, mark=float(value[0]) / forward, vol=vol, forward=forward))
-    return Market.from_quotes(quotes, as_of=AS_OF, source="one coin", index={"BTC": index}, prices={"BTC": index})
+    return market_of({"BTC": (64_000.0, 16_000, 2_000)}, n_strikes=50, seed=1000)
 
 
 def accounts(n_accounts: int, n_positions: int) -> Book:

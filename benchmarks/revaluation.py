@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -52,12 +53,17 @@ N_POSITIONS = 20
 
 
 def synthetic_market() -> Market:
-    """2 coins x 10 expiries x 46 strikes x call and put; a smile, a carry, seeded noise in the vols."""
-    rng = np.random.default_rng(1840)
+    """2 coins x 10 expiries x 46 strikes x call and put."""
+    return market_of(COINS, n_strikes=N_STRIKES, seed=1840)
+
+
+def market_of(coins: Mapping[str, tuple[float, int, int]], *, n_strikes: int, seed: int) -> Market:
+    """Calls and puts on coins in all expiries; a smile, a carry, seeded noise in the vols."""
+    rng = np.random.default_rng(seed)
     quotes = []
-    for coin, (index, lowest, distance) in COINS.items():
+    for coin, (index, lowest, distance) in coins.items():
         for expiry in EXPIRIES:
-            for k in range(N_STRIKES):
+            for k in range(n_strikes):
                 strike = lowest + distance * k
                 noise = float(rng.uniform(-0.02, 0.02))
                 for right in "CP":
@@ -73,7 +79,7 @@ def synthetic_market() -> Market:
                         np.array([right == "C"]),
                     )
                     quotes.append(Quote(instrument=option, mark=float(value[0]) / forward, vol=vol, forward=forward))
-    index_of = {coin: terms[0] for coin, terms in COINS.items()}
+    index_of = {coin: terms[0] for coin, terms in coins.items()}
     return Market.from_quotes(quotes, as_of=AS_OF, source="synthetic chain", index=index_of, prices=index_of)
 
 
