@@ -166,6 +166,8 @@ class InstrumentTable:
             raise ShapeError("rows to take are not strictly ascending; sort them and drop what is there twice")
         if len(chosen) and not (chosen[0] >= 0 and chosen[-1] < len(self)):
             raise ShapeError(f"rows {chosen[0]} to {chosen[-1]} of a table of {len(self)} instruments")
+        if len(chosen) == len(self):
+            return self
         names = tuple(self.names[i] for i in chosen)
         present, underlying = np.unique(self.underlying[chosen], return_inverse=True)
         return InstrumentTable(

@@ -234,8 +234,10 @@ class Market:
         UnknownInstrumentError, ExpiredInstrumentError, UnsupportedError, MissingQuoteError, InputError
             With one problem for each name that cannot be margined in this market.
         """
-        raise_problems([problem for name in names if (problem := self.problem_with(name)) is not None])
-        return np.array([self._row_of[name] for name in names], dtype=np.int64)
+        found = [self._row_of.get(name, -1) for name in names]
+        if -1 in found:
+            raise_problems([problem for name in names if (problem := self.problem_with(name)) is not None])
+        return np.array(found, dtype=np.int64)
 
     def problem_with(self, name: str, *, file: str = "", row: int | None = None, column: str = "") -> Problem | None:
         """Why a position in `name` cannot be margined in this market; `None` if it can."""
