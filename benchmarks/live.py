@@ -21,6 +21,7 @@ from crossmargin.engine.events import Event, MarketMove, Trade
 from crossmargin.engine.live import LiveBook
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.inputs import pricing_inputs
@@ -43,7 +44,7 @@ def accounts(n_accounts: int, n_positions: int) -> Book:
     return book_of(names, held.astype(np.int64), size.astype(np.int64))
 
 
-def method_36() -> object:
+def method_36() -> Methodology:
     """The default parameters with a ninth extended move: 27 + 9 scenarios."""
     document = methodology("scenario-grid").info.document
     shape = {**document["shape"], "extended_moves": [*document["shape"]["extended_moves"], "6"]}
@@ -93,7 +94,7 @@ def timed_events(book: LiveBook, events: list[Event]) -> list[float]:
 @cache
 def live_100k() -> LiveBook:
     """100,000 accounts x 20 options of one coin, 36 scenarios."""
-    book = LiveBook(accounts(100_000, 20), one_coin(), method_36())  # type: ignore[arg-type]  # made by the registry
+    book = LiveBook(accounts(100_000, 20), one_coin(), method_36())
     assert len(one_coin().instruments) == 1_000
     return book
 
@@ -126,7 +127,7 @@ def resweep() -> Values:
     seconds = []
     for _ in range(N_SWEEPS + 1):
         start = time.perf_counter()
-        LiveBook(book, one_coin(), method_36())  # type: ignore[arg-type]  # made by the registry
+        LiveBook(book, one_coin(), method_36())
         seconds.append(time.perf_counter() - start)
     return latencies(seconds[1:], "ms")
 
@@ -135,7 +136,7 @@ def resweep() -> Values:
 def trade() -> Values:
     """One trade in an account of 100 positions, among 1,000 such accounts, margined anew."""
     start = accounts(1_000, 100)
-    book = LiveBook(start, one_coin(), method_36())  # type: ignore[arg-type]  # made by the registry
+    book = LiveBook(start, one_coin(), method_36())
     return latencies(timed_events(book, list(trades(start, N_TRADES + 3))), "ms")
 
 
@@ -147,6 +148,6 @@ def trade_what_if() -> Values:
     seconds = []
     for _ in range(60):
         start = time.perf_counter()
-        what_if(book, one_coin(), method_36(), book.accounts[0], [(name, "1")])  # type: ignore[arg-type]  # made by the registry
+        what_if(book, one_coin(), method_36(), book.accounts[0], [(name, "1")])
         seconds.append(time.perf_counter() - start)
     return latencies(seconds[3:], "ms")

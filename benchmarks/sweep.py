@@ -14,12 +14,16 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.harness import Timed, Values, figure
 from crossmargin.aggregation.sweep import Holdings, Tail, compiled_kernels, expected_shortfall, worst_loss
 from crossmargin.basics.arrays import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 N_ACCOUNTS, N_POSITIONS, N_INSTRUMENTS = 1_000_000, 20, 2_000
 TAIL = Tail(level=Decimal("0.99"))
@@ -48,7 +52,7 @@ def million() -> Holdings:
     return book(N_ACCOUNTS)
 
 
-def sparse(held: Holdings, n_accounts: int, n_instruments: int) -> object:
+def sparse(held: Holdings, n_accounts: int, n_instruments: int) -> csr_array:
     from scipy.sparse import csr_array
 
     end = int(held.offsets[n_accounts])
@@ -62,7 +66,7 @@ def worst(n_scenarios: int) -> Timed:
     quantities = sparse(held, N_ACCOUNTS, N_INSTRUMENTS)
 
     def theirs() -> tuple[FloatArray, IntArray]:
-        pnl = quantities @ table  # type: ignore[operator]  # a sparse array
+        pnl = quantities @ table
         return -pnl.min(axis=1), pnl.argmin(axis=1)
 
     ours_loss, ours_scenario = worst_loss(held, table)
@@ -133,7 +137,7 @@ def shortfall_1000() -> Timed:
     quantities = sparse(held, PEER_ACCOUNTS, N_INSTRUMENTS)
 
     def theirs() -> FloatArray:
-        pnl = quantities @ table  # type: ignore[operator]  # a sparse array
+        pnl = quantities @ table
         return -np.partition(pnl, 9, axis=1)[:, :10].mean(axis=1)
 
     ours = expected_shortfall(held, table, TAIL)[0]

@@ -235,6 +235,7 @@ def test_expected_shortfall_is_the_exact_mean_of_the_tail(losses: list[int], lev
             shortfall, scenario = expected_shortfall(
                 held, np.array([losses], dtype=np.float64), Tail(level=Decimal(level))
             )
+        # The last weight, its product and the division are rounded: a few units in the last place, no more.
         assert shortfall[0] == pytest.approx(expected, rel=1e-15, abs=1e-15)
         assert scenario[0] == losses.index(max(losses))
 
