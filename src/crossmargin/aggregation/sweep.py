@@ -428,6 +428,11 @@ def expect_work(multiplications: int) -> None:
         compiled_kernels()
 
 
+def compiled_if_worth(multiplications: int) -> bool:
+    """Whether work of this size runs compiled: it is large, or this process has paid for the compiler already."""
+    return not _is_small(multiplications)
+
+
 class _Sweep:
     """Arguments of the loops, checked, and the choice between the two implementations."""
 

@@ -14,7 +14,8 @@ clean`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -58,3 +59,35 @@ def inlined(function: _Kernel) -> _Kernel:
     """A part of kernels: put into each of them before it is compiled, for a call costs as much as a short loop."""
     made = numba.njit(nogil=True, fastmath=False, error_model="numpy", boundscheck=False, inline="always")(function)
     return cast(_Kernel, made)
+
+
+def compiled_from(namespace: Mapping[str, Any], signatures: Mapping[str, Any]) -> dict[str, Any]:
+    """Compile functions of a plain module without writing them again.
+
+    Parameters
+    ----------
+    namespace : mapping of str to object
+        The module's own; what its functions call among themselves is compiled too.
+    signatures : mapping of str to signature
+        Functions to compile for use from outside.
+
+    Returns
+    -------
+    dict of str to compiled function
+    """
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if isinstance(value, FunctionType) and value.__module__ == namespace["__name__"]
+    }
+    # One namespace for all of them, in which every name of a function is its compiled form.
+    scope: dict[str, Any] = dict(namespace)
+    options: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "boundscheck": False}
+    copies = {name: FunctionType(one.__code__, scope, name) for name, one in plain.items()}
+    for name, one in copies.items():
+        one.__qualname__, one.__module__ = name, namespace["__name__"]
+        scope[name] = numba.njit(**options)(one)
+    made = {}
+    for name, signature in signatures.items():
+        made[name] = compiled(signature.return_type, *signature.args)(copies[name])
+    return made

@@ -24,7 +24,14 @@ def _product(values: Sequence[float]) -> float:
 RULES: dict[str, Callable[[Sequence[float]], float]] = {
     "sum": _sum,
     "greater of": max,
+    "lesser of": min,
+    "largest, at least 0": lambda values: max(0.0, *values),
     "product": _product,
+    "minus the product": lambda values: -_product(values),
+    "first over second": lambda values: values[0] / values[1],
+    "first to as many decimals as second": lambda values: (
+        math.floor(values[0] * 10 ** values[1] + 0.5) / 10 ** values[1]
+    ),
     "sum, at least 0": lambda values: max(0.0, _sum(values)),
     "loss: minus the sum, at least 0": lambda values: max(0.0, -_sum(values)),
     "share of the gain, at most the cap: minus min(first x second, third)": lambda values: (

@@ -1,30 +1,27 @@
 """Portfolio and market to the arrays that the grid method needs.
 
-Two groupings of the same positions: by underlying, which is what is margined, and every member's position alone,
-which is the isolated baseline. Both go through the one recipe.
+Units are a margin account's positions in one underlying, or every member's position alone (`aggregation.units`); both
+go through the one recipe.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, IntEnum
 from typing import Any
 
 import numpy as np
 
 from crossmargin.aggregation.sweep import Holdings, LaidOut, Segments, laid_out, segments
+from crossmargin.aggregation.units import Grouping, Side, unit_layout
 from crossmargin.basics.arrays import (
     BoolArray,
     FloatArray,
     IntArray,
-    offsets_from_counts,
     owners_of,
     read_only,
-    run_starts,
 )
 from crossmargin.basics.errors import CrossmarginError, Problem, UnsupportedError, raise_problems
-from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import SECONDS_PER_YEAR
 from crossmargin.instruments.table import NO_EXPIRY, Kind
 from crossmargin.market.policy import MissingPolicy
@@ -35,24 +32,6 @@ from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value
 from crossmargin.scenarios.grid import GridScenarios, grid_scenarios
-
-
-class Grouping(Enum):
-    """What is one risk unit: a margin account's positions in one underlying, or one position of a member alone."""
-
-    UNDERLYING = "underlying"
-    POSITION = "position"
-
-
-class Side(IntEnum):
-    """Which of a margin account's positions a unit holds: all, or for a gross account its long or its short ones."""
-
-    NET = 0
-    LONG = 1
-    SHORT = 2
-
-
-_SIDE_WORDS = {Side.NET: "", Side.LONG: " (long)", Side.SHORT: " (short)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,7 +139,7 @@ class GridBook:
         if self.grouping is Grouping.POSITION:
             return table.names[int(self.holdings.instrument[unit])]
         side = Side(int(self.unit_key[unit]) % len(Side))
-        return table.underlyings[int(self.unit_underlying[unit])] + _SIDE_WORDS[side]
+        return table.underlyings[int(self.unit_underlying[unit])] + side.words
 
     @property
     def unit_account(self) -> IntArray:
@@ -298,50 +277,25 @@ def _roll_moves(
 def grid_book(book: Book, contracts: ContractTable, grouping: Grouping) -> GridBook:
     """Group positions into risk units, margin account by margin account.
 
-    Long and short rows of a gross account go to units of their own: they belong to different clients, and neither
-    is the other's hedge.
-
     Parameters
     ----------
     contracts : ContractTable
         At least what the book holds; both are in the order of names, so the order inside a unit is the book's.
     """
     table = contracts.inputs.instruments
-    n_underlyings = max(len(table.underlyings), 1)
-    held = book.positions if grouping is Grouping.UNDERLYING else book.member_positions
-    instrument = held.instrument if table.names == book.instruments else table.rows(book.instruments)[held.instrument]
-    owner = held.owner()
-    account = owner if grouping is Grouping.UNDERLYING else book.margin_account_of[owner]
-    key = (account * n_underlyings + table.underlying[instrument]) * len(Side)
-    if book.gross.any():
-        key += np.where(book.gross[account], np.where(held.steps > 0, Side.LONG, Side.SHORT), Side.NET)
-    steps = held.steps
-    if np.any(key[1:] < key[:-1]):
-        # Stable: inside a unit positions stay in the order of owner and instrument name.
-        order = np.argsort(key, kind="stable")
-        key, owner, instrument, steps = key[order], owner[order], instrument[order], steps[order]
-    first = np.arange(len(key))
-    if grouping is Grouping.UNDERLYING:
-        first = np.flatnonzero(run_starts(key))
-    unit_key = key[first]
-    unit_account, unit_underlying = np.divmod(unit_key // len(Side), n_underlyings)
-    holdings = Holdings(
-        offsets=read_only(np.append(first, len(key)).astype(np.int64)),
-        instrument=read_only(instrument),
-        quantity=read_only(steps_to_float(steps)),
-    )
+    row = np.arange(len(table)) if table.names == book.instruments else table.rows(book.instruments)
+    units = unit_layout(book, row, table.underlying, len(table.underlyings), grouping)
+    holdings = units.holdings
     return GridBook(
         contracts=contracts,
         holdings=holdings,
         by_expiry=segments(holdings, contracts.expiry),
         short=replace(holdings, quantity=read_only(np.maximum(0.0, -holdings.quantity))),
-        steps=read_only(steps),
-        owner=read_only(owner),
-        unit_key=read_only(unit_key),
+        steps=units.steps,
+        owner=units.owner,
+        unit_key=units.unit_key,
         grouping=grouping,
-        unit_underlying=read_only(unit_underlying),
-        account_offsets=read_only(
-            offsets_from_counts(np.bincount(unit_account, minlength=len(book.margin_accounts)).astype(np.int64))
-        ),
+        unit_underlying=units.unit_group,
+        account_offsets=units.account_offsets,
         gross=book.gross,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from crossmargin.aggregation.sweep import scenario_pnl, segment_sum, unit_sum
+from crossmargin.aggregation.units import Grouping
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
@@ -19,7 +20,6 @@ from crossmargin.methodologies.requirements import AccountRequirements, Contribu
 from crossmargin.methodologies.scenario_grid.book import (
     ContractTable,
     GridBook,
-    Grouping,
     contract_table,
     grid_book,
     repriced,
@@ -77,7 +77,7 @@ class ScenarioGrid:
 
         Isolated margin is positions one by one: joining two books can net a position away, never cost more.
         """
-        common = self.parameters.across_units is AcrossUnits.COMMON and self.grouping is Grouping.UNDERLYING
+        common = self.parameters.across_units is AcrossUnits.COMMON and self.grouping is Grouping.NETTED
         capped = common and np.isfinite(self.parameters.gain_cap)
         # A share of gains between 0 and 1 is convex too: loss - share * gain is a maximum of two linear functions.
         return Traits(
@@ -118,7 +118,7 @@ class ScenarioGrid:
     @property
     def _applied(self) -> GridParameters:
         """Parameters as they apply: positions that are units by themselves share no scenario."""
-        if self.grouping is Grouping.UNDERLYING:
+        if self.grouping is Grouping.NETTED:
             return self.parameters
         return replace(self.parameters, across_units=AcrossUnits.INDEPENDENT)
 
@@ -130,7 +130,7 @@ class ScenarioGrid:
         if self.grouping is Grouping.POSITION:
             units, breakdown, unit_isolated = alone, isolated, isolated.unit_requirement
         else:
-            units = grid_book(book, priced, Grouping.UNDERLYING)
+            units = grid_book(book, priced, Grouping.NETTED)
             breakdown = scenario_grid_requirement(units, self.parameters)
             unit_isolated = _isolated_by_unit(units, alone, isolated.unit_requirement)
         unit_value, account_value = _option_value(units)
@@ -260,7 +260,7 @@ def scenario_grid(parameters: str | Path | dict[str, Any] | None = None, **overr
     """The grid method: offsets inside an underlying, and across underlyings as the parameters say."""
     return ScenarioGrid(
         parameters=load_parameters(parameters, **overrides),
-        grouping=Grouping.UNDERLYING,
+        grouping=Grouping.NETTED,
         name="scenario-grid",
         title="worst loss over a price and volatility grid, roll charge, minimum for short options",
     )

@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import ParameterError, Problem, raise_problems
+from crossmargin.portfolio.book import CustomerType
 
 N_SCENARIOS = 16
 
@@ -45,14 +46,6 @@ class Kind(IntEnum):
     def is_option(self) -> bool:
         """On a physical, a future or a combination."""
         return self >= Kind.OOP
-
-
-class CustomerType(StrEnum):
-    """Who holds an account, as performance bond rates tell them apart; `member` is asked for the least."""
-
-    MEMBER = "member"
-    HEDGER = "hedger"
-    SPECULATOR = "speculator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
