@@ -74,7 +74,7 @@ def test_a_file_by_symbol_is_dealt_and_margined_like_one_of_names(tmp_path: Path
     }
     by_name = written(tmp_path, pl.DataFrame(common | {"instrument": [name for name, _, _ in chosen]}))
     expected, _ = files.in_process(by_name, method, market=method.market)
-    by_symbol = written(tmp_path, pl.DataFrame(common | parts))
+    by_symbol = written(tmp_path, pl.DataFrame(common | parts).rename({"account": "ACCOUNT"}))
     dealt, shards = shuffled(by_symbol, 3, 100)
     assert {method.market.spelled(name) for name in dealt.instruments} == {name for name, _, _ in contracts}
     of_all = work(by_symbol, dealt, method=method)

@@ -21,7 +21,7 @@ from crossmargin.files.composed_names import ComposedNames, NameParts
 from crossmargin.files.positions import read_positions
 from tests import listed
 
-INDIAN = """account,SYMBOL,INSTRUMENT,EXPIRY_DATE,OPTION_TYPE,STRIKE_PRICE,quantity
+INDIAN = """ACCOUNT,SYMBOL,INSTRUMENT,EXPIRY_DATE,OPTION_TYPE,STRIKE_PRICE,Quantity
 a,NIFTY,OPTIDX,2026-02-26,CE,23000.00,-50
 a,NIFTY,FUTIDX,2026-02-26,,,75
 b,RELIANCE,OPTSTK,2026-03-26,PE,1422.50,250
@@ -122,6 +122,7 @@ def test_an_instrument_alone_is_a_name_as_ever(tmp_path: Path) -> None:
         ("account,symbol,strike", "column 'quantity' is missing"),
         ("account,symbol,qty", "column 'quantity' is missing"),
         ("symbol,quantity", "column 'account' is missing"),
+        ("ACCOUNT,symbol", r"column 'quantity' is missing.*A positions file has the columns ACCOUNT, quantity"),
         ("account,Instrument,quantity", "Write 'Instrument' as 'instrument'"),
         ("account,expiry,quantity", "column 'instrument' is missing"),
         ("account,symbol,strike,STRIKE_PRICE,quantity", r"columns 'strike', 'STRIKE_PRICE' all say the strike"),

@@ -24,7 +24,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import FileFormatError, Problem, raise_problems
-from crossmargin.files.composed_names import NameParts
+from crossmargin.files.composed_names import NameParts, written_as
 from crossmargin.files.positions import ATTRIBUTES, REQUIRED, parse_positions
 from crossmargin.files.tables import head, is_parquet
 
@@ -192,10 +192,10 @@ def layout_of(path: Path) -> Layout:
     parse_positions(first, problems, name=path.name)
     raise_problems([problem for problem in problems if problem.kind is FileFormatError])
     known = {name.strip(): name for name in names}
-    columns = {name: known[name] for name in (*REQUIRED, *ATTRIBUTES) if name in known}
     parts = NameParts.of(known, path.name)
+    written = written_as(known, (*REQUIRED, *ATTRIBUTES), parts)
+    columns = {name: known[header] for name, header in written.items()}
     if parts is not None:
-        columns.pop("instrument", None)
         parts = NameParts(columns={part: known[name] for part, name in parts.columns.items()})
     return Layout(path=path, columns=columns, n_rows=n_rows, parts=parts)
 

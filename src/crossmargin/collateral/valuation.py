@@ -198,7 +198,9 @@ def _no_spot(market: Market, asset: str) -> Problem:
     return Problem(
         found=f"no spot of {asset} in the market of {format_utc(market.as_of)} ({market.source}), "
         "so its balances cannot take part in the scenarios",
-        needed=f"Add a row of kind 'spot', underlying {asset}, quoted in {market.currency}, multiplier 1.",
+        needed=f"Add a row of kind 'spot', underlying {asset}, quoted in {market.currency}, multiplier 1."
+        if market.listing is None
+        else f"Cover in this market is {market.currency}.",
         kind=MissingQuoteError,
         asset=asset,
     )

@@ -197,10 +197,9 @@ def _kept(
 
 
 def _not_accepted(asset: str, market: Market | None, file: str, row: int, account: str) -> Problem:
-    own = ", and the currency of the market where one is given" if market is None else ""
     return Problem(
         found=f"'{asset}' is no collateral that the schedule accepts",
-        needed=f"It accepts {', '.join(accepted(market))}{own}.",
+        needed=f"It accepts {', '.join(accepted(market))}.",
         file=file,
         row=row,
         column="asset",

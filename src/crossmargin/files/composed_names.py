@@ -9,7 +9,7 @@ kind of contract (FUTIDX, OPTSTK) and names nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -92,6 +92,17 @@ class NameParts:
         names = ComposedNames(self, str.strip)
         codes = names.codes(coded)
         return pl.Series(names.names, dtype=pl.String).gather(codes)
+
+
+def written_as(header: Collection[str], names: Iterable[str], parts: NameParts | None) -> dict[str, str]:
+    """Those of the columns `names` that are there, each as the header writes it.
+
+    In a table by symbol that is in any case of letters, and `instrument` is none of them.
+    """
+    if parts is None:
+        return {name: name for name in names if name in header}
+    in_small = {written.lower(): written for written in header} | {written: written for written in header}
+    return {name: in_small[name] for name in names if name in in_small and name != "instrument"}
 
 
 class ComposedNames:

@@ -26,13 +26,15 @@ from crossmargin.files.columns import (
     read_steps,
     wrong_names,
 )
-from crossmargin.files.composed_names import ComposedNames, NameParts
+from crossmargin.files.composed_names import ComposedNames, NameParts, written_as
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Attributes, Origin, PositionRows
 
 REQUIRED = ("account", "instrument", "quantity")
+_BESIDE_PARTS = ("account", "quantity")
+"""Columns that a table by symbol must have: there `instrument` is one of the parts."""
 SIDE_COLUMNS = ("side", "direction", "buy_sell", "long_short")
 _BLOCK_ROWS = 500_000
 """Rows that are looked through at once: numpy widens what it indexes with."""
@@ -115,18 +117,20 @@ def _read(table: Columns, spelled: Callable[[str], str], problems: list[Problem]
     """Positions of a table, by columns."""
     parts = NameParts.of(table.header.columns, table.file)
     composed = None if parts is None else ComposedNames(parts, spelled)
-    _check_header(table.header, parts)
+    written = written_as(table.header.columns, (*REQUIRED, *ATTRIBUTES), parts)
+    _check_header(table.header, REQUIRED if parts is None else [written.get(name, name) for name in _BESIDE_PARTS])
     problems += table.problems
-    stated = [Stated(name) for name in ATTRIBUTES if name in table.header.columns]
-    spellings: dict[str, Callable[[str], str]] = dict.fromkeys(("account", *(one.column for one in stated)), str.strip)
+    stated = [Stated(name) for name in ATTRIBUTES if name in written]
+    names = [written[name] for name in ("account", *(one.column for one in stated))]
+    spellings: dict[str, Callable[[str], str]] = dict.fromkeys(names, str.strip)
     spellings |= {"instrument": spelled} if parts is None else parts.spellings
     account, instrument = np.empty(len(table), dtype=np.int32), np.empty(len(table), dtype=np.int32)
     steps = np.empty(len(table), dtype=np.int64)
     account_names: Sequence[str] = ()
     instrument_names: Sequence[str] = ()
-    for start, coded, plain, doubtful in table.batches(spellings, "quantity"):
+    for start, coded, plain, doubtful in table.batches(spellings, written["quantity"]):
         rows = slice(start, start + len(plain))
-        account_names, account[rows] = coded["account"]
+        account_names, account[rows] = coded[written["account"]]
         if composed is None:
             instrument_names, instrument[rows] = coded["instrument"]
         else:
@@ -137,14 +141,14 @@ def _read(table: Columns, spelled: Callable[[str], str], problems: list[Problem]
             read = read_steps(text, "quantity", table.file, row, problems, name)
             steps[start + k] = 0 if read is None else read
         for column in stated:
-            column.add(start, coded["account"], coded[column.column])
+            column.add(start, coded[written["account"]], coded[written[column.column]])
     accounts, instruments = Coded(account_names, account), Coded(instrument_names, instrument)
     return _checked(table.file, table.row_numbers, accounts, instruments, steps, stated, problems)
 
 
-def _check_header(table: TextTable, parts: NameParts | None) -> None:
+def _check_header(table: TextTable, required: Sequence[str]) -> None:
     """The required columns are there, and none that would turn a quantity's sign around."""
-    table.require(REQUIRED if parts is None else [name for name in REQUIRED if name != "instrument"], "positions")
+    table.require(required, "positions")
     turning = [name for name in table.columns if name.strip().lower() in SIDE_COLUMNS]
     raise_problems(
         [
