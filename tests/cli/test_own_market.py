@@ -105,7 +105,7 @@ def sample() -> tuple[str, ...]:
 
 
 def test_a_market_beside_it_or_no_file_is_refused(
-    run: Run, positions: Path, charges_file: Path, sample: tuple[str, ...]
+    run: Run, positions: Path, charges_file: Path, sample: tuple[str, ...], tmp_path: Path
 ) -> None:
     given = (positions, *METHOD, "--parameters", charges_file)
     code, _, err = run("margin", *given, *sample[1:])
@@ -115,6 +115,10 @@ def test_a_market_beside_it_or_no_file_is_refused(
     assert (code, "which takes a file of charges" in err, "--parameters FILE" in err) == (2, True, True)
     code, _, err = run("compare", positions, "--parameters", charges_file, "--methodologies", "charges,isolated")
     assert (code, "Compare methodologies of one market" in err) == (2, True)
+    case = tmp_path / "case.json"
+    assert run("case", *sample, "--account", "vertical", "--out", case)[0] == 0
+    code, _, err = run("margin", case, *METHOD, "--parameters", charges_file)
+    assert (code, "a market beside 'charges'" in err) == (2, True)
     code, _, err = run("case", *given, "--account", "a")
     assert (code, "whose prices come from its parameter file" in err) == (2, True)
 

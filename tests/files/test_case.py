@@ -145,11 +145,16 @@ def test_members_without_positions_keep_their_agreement(tmp_path: Path) -> None:
         assert case.book.customer_types.tolist() == [types[k]]
 
 
-def test_there_is_no_case_of_prices_from_a_parameter_file() -> None:
+def test_there_is_no_case_of_prices_from_a_parameter_file(charges_file: Path) -> None:
     method = listed.method()
     evaluation = evaluate(books.book([books.row("a", listed.CALL, 1)]), method.market, method)
-    with pytest.raises(UnsupportedError, match=r"a case of 'charges', whose prices come from its parameter file"):
+    refusal = r"a case of 'charges', whose prices come from its parameter file"
+    with pytest.raises(UnsupportedError, match=refusal):
         cut_case(evaluation, 0)
+    document = _document()
+    document["methodology"] = {"name": listed.NAME, "parameters": {}}
+    with pytest.raises(UnsupportedError, match=refusal):
+        parse_case(json.dumps(document), "case.json")
 
 
 def test_a_strict_policy_stays_strict(tmp_path: Path) -> None:

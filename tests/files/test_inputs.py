@@ -54,7 +54,9 @@ def test_methods_of_different_markets_are_not_compared() -> None:
     ):
         cm.compare(ROWS, methodologies=(charges, grid))
     book = books.book([books.row("a", CALL, 1)])
-    with pytest.raises(InputError, match=r"methodologies of the market charges\.txt, and the market test market"):
+    with pytest.raises(
+        InputError, match=r"the market test market for 'charges', whose prices are those of charges\.txt"
+    ):
         compare(book, books.market(), (charges,))
     assert compare(book, listed.method().market, (charges, listed.method())).names == ("charges", "charges")
 

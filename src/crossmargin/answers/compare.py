@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossmargin.basics.errors import InputError, Problem
 from crossmargin.engine.evaluate import Evaluation, evaluate, own_market
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -40,12 +39,5 @@ def compare(
     InputError
         If they take their prices from different markets, or from another one than `market`.
     """
-    own = own_market(methods)
-    if own is not None and own.fingerprint != market.fingerprint:
-        raise InputError(
-            Problem(
-                found=f"methodologies of the market {own.source}, and the market {market.source}",
-                needed="Margin the book in their own market.",
-            )
-        )
+    own_market(methods)
     return Comparison(evaluations=tuple(evaluate(book, market, method, policy) for method in methods))

@@ -591,6 +591,7 @@ def _loaded(positions: Path, inputs: Inputs, names: Sequence[str], on_error: OnE
     Without `names` the methodology is that of the case, or scenario-grid. `on_error` is what happens to accounts with
     something wrong in them; refused if left out.
     """
+    from crossmargin.files.inputs import market_of, read_inputs
     from crossmargin.files.methodology import read_methodologies
     from crossmargin.files.tables import is_json
 
@@ -606,13 +607,13 @@ def _loaded(positions: Path, inputs: Inputs, names: Sequence[str], on_error: OnE
             document = inputs.parameters or found.method.info.document
             methods = read_methodologies(names or (found.method.name,), document, **_overrides(inputs))
         strict = inputs.missing != "default"
-        return _Loaded(book=found.book, market=found.market, methods=methods, policy=policy if strict else found.policy)
+        market = market_of(methods, found.market)
+        return _Loaded(book=found.book, market=market, methods=methods, policy=policy if strict else found.policy)
     methods = read_methodologies(names or ("scenario-grid",), inputs.parameters, **_overrides(inputs))
     if inputs.market is None and methods[0].market is None:
         raise InputError(
             Problem(found="no market", needed="Give it with --market FILE (a case, CASE.json, holds its own).")
         )
-    from crossmargin.files.inputs import read_inputs
     from crossmargin.portfolio.quarantine import OnError
 
     read = read_inputs(

@@ -196,6 +196,19 @@ def own_market(methodologies: Sequence[Methodology]) -> Market | None:
     return next(iter(markets.values()), None)
 
 
+def require_market(methodology: Methodology, market: Market) -> None:
+    """Raise `InputError` if the parameters of `methodology` are a market, and `market` is another."""
+    own = methodology.market
+    if own is None or own is market or own.fingerprint == market.fingerprint:
+        return
+    raise InputError(
+        Problem(
+            found=f"the market {market.source} for '{methodology.name}', whose prices are those of {own.source}",
+            needed="Margin the book in the methodology's own market.",
+        )
+    )
+
+
 def with_coins(book: Book, market: Market) -> Book:
     """`book` with the balances that take part in the scenarios as positions too: what a methodology sees.
 
@@ -225,6 +238,7 @@ def prepare(
         Listing everything that cannot be margined or valued, each problem with whom it is about where it is about
         somebody: with an instrument, an asset or an account.
     """
+    require_market(methodology, market)
     policy = policy or MissingPolicy()
     book = book.held_only()
     margined, priced, cover = book, None, None

@@ -27,7 +27,7 @@ from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import CrossmarginError, InputError, Problem
 from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import collateral_value
-from crossmargin.engine.evaluate import Evaluation, Prepared, with_coins
+from crossmargin.engine.evaluate import Evaluation, Prepared, require_market, with_coins
 from crossmargin.engine.events import Deposit, Event, MarketMove, ParameterChange, Trade
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -163,6 +163,7 @@ class LiveBook:
 
     def _rebuild(self, book: Book, market: Market, methodology: Methodology) -> IntArray:
         """Start over: for a new account, a new listing, another methodology."""
+        require_market(methodology, market)
         book = book.held_only()
         margined = with_coins(book, market)
         priced = _priced_listing(margined, market, methodology, self._policy)

@@ -47,7 +47,7 @@ from crossmargin.market.policy import (
 )
 from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.methodologies.protocol import Methodology
-from crossmargin.methodologies.registry import methodology
+from crossmargin.methodologies.registry import entry, methodology
 from crossmargin.portfolio.book import AccountType, Attributes, Book, CustomerType, PositionRows
 
 FORMAT = "crossmargin-case/1"
@@ -211,6 +211,8 @@ def parse_case(text: str, file: str) -> LoadedCase:
     except CrossmarginError as error:
         problems += error.problems
     try:
+        if entry(case.methodology.name).about is not None:
+            raise _no_case(case.methodology.name)
         method = methodology(case.methodology.name, case.methodology.parameters)
         if case.methodology.version not in ("", method.version):
             problems.append(
@@ -322,13 +324,7 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         If prices come from the methodology's parameter file: a case has no place for one.
     """
     if evaluation.market.listing is not None:
-        raise UnsupportedError(
-            Problem(
-                found=f"a case of '{evaluation.methodology.name}', whose prices come from its parameter file",
-                needed="A case holds quotes. Keep the parameter file, and the positions of the account beside it.",
-                kind=UnsupportedError,
-            )
-        )
+        raise _no_case(evaluation.methodology.name)
     book = evaluation.book.select(account)
     market = evaluation.market
     margined = evaluation.margined.select(account)
@@ -380,6 +376,16 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         "notes": list(market.notes),
     }
     return document
+
+
+def _no_case(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        Problem(
+            found=f"a case of '{name}', whose prices come from its parameter file",
+            needed="A case holds quotes. Keep the parameter file, and the positions of the account beside it.",
+            kind=UnsupportedError,
+        )
+    )
 
 
 def write_case(document: dict[str, Any]) -> str:
