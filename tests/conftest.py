@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from crossmargin.files.methodology import READERS
+from crossmargin.methodologies import registry
+from tests import listed
+
 ROOT = Path(__file__).resolve().parents[1]
 
 settings.register_profile("crossmargin", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -35,3 +39,13 @@ def reference_dir() -> Path:
 def data_dir() -> Path:
     """Folder of real market data; its files are read, never copied."""
     return folder_or_skip("CROSSMARGIN_DATA_DIR", "../shared/data")
+
+
+@pytest.fixture
+def charges_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of a methodology that is registered for a test: its parameters are its market (`tests.listed`)."""
+    monkeypatch.setitem(registry.ENTRIES, listed.NAME, listed.ENTRY)
+    monkeypatch.setitem(READERS, listed.NAME, listed.read)
+    path = tmp_path / "charges.txt"
+    path.write_text(listed.FILE, encoding="utf-8")
+    return path

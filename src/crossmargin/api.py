@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from crossmargin.answers.compare import Comparison
@@ -18,11 +17,11 @@ from crossmargin.basics.threads import using_threads
 from crossmargin.engine.figures import Progress
 from crossmargin.files.inputs import read_inputs
 from crossmargin.files.market import read_market as read_market_file
+from crossmargin.files.methodology import read_methodologies, read_methodology
 from crossmargin.files.positions import read_positions
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
-from crossmargin.methodologies.registry import methodology as method_named
 from crossmargin.portfolio.quarantine import OnError
 
 __all__ = ["compare", "explain", "margin", "read_market", "read_positions", "what_if"]
@@ -37,11 +36,11 @@ def read_market(source: Any, *, market_format: str | None = None, as_of: str | d
 
 def margin(
     positions: Any,
-    market: Any,
+    market: Any = None,
     *,
     balances: Any = None,
     methodology: str | Methodology = DEFAULT_METHODOLOGY,
-    parameters: str | Path | dict[str, Any] | None = None,
+    parameters: Any = None,
     policy: MissingPolicy | None = None,
     on_error: str = "refuse",
     threads: int | None = None,
@@ -55,13 +54,14 @@ def margin(
     positions
         A file, a frame, records, or a `Book`: `account, instrument, quantity` in signed contracts.
     market
-        A file or a `Market`.
+        A file or a `Market`; left out where the parameters are an exchange's file, which has the prices.
     balances
         Likewise `account, asset, amount`; with them the answer has equity, excess and state.
     methodology : str or Methodology
         By name, or made already.
     parameters
-        Name of a parameter set that ships, a JSON file, or a document.
+        Name of a parameter set that ships, a JSON file, or a document; or an exchange's file, for a methodology that
+        takes one.
     policy : MissingPolicy, optional
         What stands in for a missing quote.
     on_error : str
@@ -72,7 +72,7 @@ def margin(
     progress : callable, optional
         Called with accounts done and accounts in all while a large book is margined.
     **overrides
-        `across_units`, `gain_share`, `gain_cap`, `time_step_days`.
+        Of the parameters, as the methodology has them: `across_units`, `gain_share`, `gain_cap`, `time_step_days`.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def margin(
     handling = _handling(on_error)
     method = _method(methodology, parameters, overrides)
     with using_threads(threads):
-        inputs = read_inputs(positions, market, balances, policy=policy, on_error=handling)
+        inputs = read_inputs(positions, market, balances, methods=(method,), policy=policy, on_error=handling)
         return MarginResult.of_book(
             inputs.book,
             inputs.market,
@@ -99,51 +99,54 @@ def margin(
         )
 
 
-def explain(positions: Any, market: Any, account: str, **options: Any) -> Explanation:
-    """The requirement of one margin account as a tree; options as `margin`."""
+def explain(positions: Any, market: Any = None, account: str = "", **options: Any) -> Explanation:
+    """The requirement of one margin account as a tree; options as `margin`.
+
+    `account` has a default only because `market` before it may be left out; nobody is called so.
+    """
     return margin(positions, market, **options).explain(account)
 
 
 def compare(
     positions: Any,
-    market: Any,
+    market: Any = None,
     *,
     methodologies: Sequence[str | Methodology],
     balances: Any = None,
-    parameters: str | Path | dict[str, Any] | None = None,
+    parameters: Any = None,
     policy: MissingPolicy | None = None,
     **overrides: Any,
 ) -> Comparison:
-    """The same book under several methodologies; options as `margin`."""
-    inputs = read_inputs(positions, market, balances, policy=policy)
-    methods = [_method(name, parameters, overrides) for name in methodologies]
+    """The same book under several methodologies, all of one market; options as `margin`."""
+    named = [one for one in methodologies if isinstance(one, str)]
+    made = iter(read_methodologies(named, parameters, **overrides))
+    methods = [next(made) if isinstance(one, str) else one for one in methodologies]
+    inputs = read_inputs(positions, market, balances, methods=methods, policy=policy)
     return compare_methods(inputs.book, inputs.market, methods, policy)
 
 
 def what_if(
     positions: Any,
-    market: Any,
+    market: Any = None,
     *,
     account: str,
     add: Mapping[str, Any],
     balances: Any = None,
     methodology: str | Methodology = DEFAULT_METHODOLOGY,
-    parameters: str | Path | dict[str, Any] | None = None,
+    parameters: Any = None,
     policy: MissingPolicy | None = None,
     **overrides: Any,
 ) -> WhatIf:
     """One margin account before and after further positions `{instrument: quantity}`; options as `margin`."""
-    inputs = read_inputs(positions, market, balances, policy=policy)
     method = _method(methodology, parameters, overrides)
+    inputs = read_inputs(positions, market, balances, methods=(method,), policy=policy)
     trades = [(name, str(quantity)) for name, quantity in add.items()]
     return what_if_trades(inputs.book, inputs.market, method, account, trades, policy)
 
 
-def _method(
-    methodology: str | Methodology, parameters: str | Path | dict[str, Any] | None, overrides: dict[str, Any]
-) -> Methodology:
+def _method(methodology: str | Methodology, parameters: Any, overrides: dict[str, Any]) -> Methodology:
     if isinstance(methodology, str):
-        return method_named(methodology, parameters, **overrides)
+        return read_methodology(methodology, parameters, **overrides)
     return methodology
 
 

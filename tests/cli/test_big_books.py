@@ -235,7 +235,7 @@ def test_the_columns_are_the_same_whoever_is_in_the_table(has_balances: bool) ->
     refused = account_table({}, {"b": "why", "a": "so"}, has_balances=has_balances)
     margined = account_table({"account": ["b"], "saving": [3.0]}, {"a": "no price"}, has_balances=has_balances)
     assert nobody.schema == refused.schema == margined.schema
-    assert nobody.width == (13 if has_balances else 9)
+    assert nobody.width == (15 if has_balances else 11)
     assert refused["account"].to_list() == ["a", "b"]
     assert refused["state"].to_list() == ["unmargined"] * 2
     assert margined["saving"].to_list() == [None, 3.0]

@@ -14,10 +14,11 @@ from crossmargin.cluster.shards import ROW, Layout, Plan, joined, layout_of, nam
 from crossmargin.cluster.work import Work, margin_shard, price_once, total
 from crossmargin.files.positions import read_positions
 from crossmargin.market.policy import MissingPolicy
+from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.quarantine import OnError
 from crossmargin.standing.standing import Thresholds
-from tests import books
+from tests import books, listed
 from tests.cluster import files
 
 METHOD = methodology("scenario-grid")
@@ -59,6 +60,29 @@ def test_every_row_is_in_one_shard_and_every_margin_account_in_one(
     assert n_shards == 1 or max(map(len, margin_accounts)) < 2.5 * len(book.margin_accounts) / n_shards
 
 
+def test_a_file_by_symbol_is_dealt_and_margined_like_one_of_names(tmp_path: Path) -> None:
+    contracts = [(listed.CALL, "ce", 23000.0), (listed.PUT, "pe", 22000.0), (listed.FUTURE, "fut", None)]
+    method = listed.method()
+    n = 300
+    chosen = [contracts[k % 3] for k in range(n)]
+    common = {"account": [f"a{k % 40}" for k in range(n)], "quantity": [(k % 7 - 3) * 5 + 1 for k in range(n)]}
+    parts = {
+        " Symbol ": ["nifty"] * n,
+        "expiry_date": ["2026-02-26"] * n,
+        "opttype": [right for _, right, _ in chosen],
+        "strike": [strike for _, _, strike in chosen],
+    }
+    by_name = written(tmp_path, pl.DataFrame(common | {"instrument": [name for name, _, _ in chosen]}))
+    expected, _ = files.in_process(by_name, method, market=method.market)
+    by_symbol = written(tmp_path, pl.DataFrame(common | parts).rename({"account": "ACCOUNT"}))
+    dealt, shards = shuffled(by_symbol, 3, 100)
+    assert {method.market.spelled(name) for name in dealt.instruments} == {name for name, _, _ in contracts}
+    of_all = work(by_symbol, dealt, method=method)
+    answers = [margin_shard(of_all, (), pieces) for pieces in shards]
+    together = pl.concat([pl.read_ipc(bytes(answer.table)) for answer in answers if answer.table is not None])
+    assert together.equals(expected)
+
+
 @pytest.mark.parametrize("with_cash", [False, True])
 @pytest.mark.parametrize("n_shards", [1, 5])
 def test_shards_one_after_the_other_are_the_answer_of_one_process(
@@ -80,17 +104,18 @@ def test_shards_one_after_the_other_are_the_answer_of_one_process(
     assert {fill for answer in answers for fill in answer.fills} == set(result.figures.fills)
 
 
-def work(path: Path, dealt: Plan, balances: Path | None = None) -> Work:
-    assets = _assets(_balance_lines(balances)) if balances else ()
+def work(path: Path, dealt: Plan, balances: Path | None = None, method: Methodology = METHOD) -> Work:
+    market = method.market or books.market()
+    assets = _assets(_balance_lines(balances), market) if balances else ()
     return Work(
         positions_file=path.name,
         balances_file=balances and balances.name,
-        market=books.market(),
-        method=METHOD,
+        market=market,
+        method=method,
         policy=MissingPolicy(),
         thresholds=Thresholds(),
         on_error=OnError.REFUSE,
-        prices=price_once(path.name, dealt.instruments, assets, books.market(), METHOD, MissingPolicy()),
+        prices=price_once(path.name, dealt.instruments, assets, market, method, MissingPolicy()),
     )
 
 

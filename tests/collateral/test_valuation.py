@@ -116,7 +116,7 @@ def test_the_arrays_of_cover_are_read_only_and_agree_in_length() -> None:
 def test_cash_that_comes_in_is_one_item_more_of_one_account() -> None:
     book = books.book([books.row("a", CALL, 1), books.row("b", CALL, 1)], [cash("a", "USD", 10), cash("b", "ETH", 2)])
     before = collateral_value(book, books.market(), POLICY)
-    after = before.with_cash(1, -250.5)
+    after = before.with_cash(1, -250.5, "USD")
     assert after.value.tolist() == [10.0, 6_200.0 - 250.5]
     assert before.value.tolist() == [10.0, 6_200.0]
     assert after.items_of(0) == before.items_of(0)
@@ -127,7 +127,7 @@ def test_cash_that_comes_in_is_one_item_more_of_one_account() -> None:
 
 def test_cash_in_dollars_that_nobody_held() -> None:
     book = books.book([books.row("a", CALL, 1)], [cash("a", "ETH", 1)])
-    after = collateral_value(book, books.market(), POLICY).with_cash(0, 7.0)
+    after = collateral_value(book, books.market(), POLICY).with_cash(0, 7.0, "USD")
     assert [(item.asset, item.value) for item in after.items_of(0)] == [("ETH", 3_100.0), ("USD", 7.0)]
 
 

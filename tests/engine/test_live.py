@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crossmargin.basics.errors import CrossmarginError
+from crossmargin.basics.errors import CrossmarginError, InputError, UnknownInstrumentError, UnsupportedError
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.engine import live
 from crossmargin.engine.evaluate import evaluate
@@ -26,8 +26,9 @@ from crossmargin.instruments.terms import VanillaOption
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import methodology
+from crossmargin.methodologies.requirements import AccountRequirements
 from crossmargin.portfolio.book import Book
-from tests import books
+from tests import books, listed
 
 CALL, PUT, ETH_CALL = "BTC-27MAR26-100000-C", "BTC-20FEB26-85000-P", "ETH-27MAR26-3100-C"
 MEMBERS = ("a", "b", "c", "desk_1", "desk_2", "omnibus")
@@ -104,7 +105,7 @@ def bits(parts: Sequence[np.ndarray]) -> list[bytes]:
 
 def of_live(book: LiveBook) -> list[bytes]:
     r, s = book.requirements, book.standing
-    found = [r.requirement_initial, r.requirement_maintenance, r.net_option_value]
+    found = [getattr(r, one.name) for one in fields(AccountRequirements)]
     if s is not None:
         found += [s.collateral_value, s.equity, s.excess, s.coverage, s.state_code]
     return bits(found)
@@ -113,10 +114,18 @@ def of_live(book: LiveBook) -> list[bytes]:
 def of_full(book: Book, market: Market, method: Methodology) -> list[bytes]:
     e = evaluate(book, market, method)
     r, s = e.requirements, e.standing
-    found = [r.requirement_initial, r.requirement_maintenance, r.net_option_value]
+    found = [getattr(r, one.name) for one in fields(AccountRequirements)]
     if s is not None:
         found += [s.collateral_value, s.equity, s.excess, s.coverage, s.state_code]
     return bits(found)
+
+
+def assert_current(kept: LiveBook) -> None:
+    """It says what a full evaluation of its book says, explanation included."""
+    assert of_live(kept) == of_full(kept.book(), kept.market, kept.methodology)
+    for k in range(len(kept.margin_accounts)):
+        alone = kept.evaluation_of(k).requirements
+        assert alone.requirement_initial[0] == kept.requirements.requirement_initial[k]
 
 
 class Twin:
@@ -409,3 +418,40 @@ def test_what_is_no_event_and_what_is_past_is_refused() -> None:
     with pytest.raises(CrossmarginError, match="before the present one"):
         book.apply(MarketMove(market=earlier))
     assert of_live(book) == before
+
+
+def test_a_book_in_a_market_that_only_lists_prices_what_is_held() -> None:
+    book = books.book([books.row("a", listed.CALL, -2), books.row("b", listed.FUTURE, 3)])
+    method = listed.method()
+    kept = LiveBook(book, method.market, method)
+    assert_current(kept)
+    first = kept.apply(Trade(account="a", instrument=listed.FUTURE, steps=STEPS_PER_UNIT))
+    assert first.tolist() == [0]  # priced already, as somebody holds it
+    everybody = kept.apply(Trade(account="b", instrument=listed.PUT, steps=-STEPS_PER_UNIT))
+    assert everybody.tolist() == [0, 1]
+    kept.apply(Deposit(account="b", asset="INR", steps=5_000 * STEPS_PER_UNIT))
+    assert_current(kept)
+    with pytest.raises(UnknownInstrumentError, match="'BTC-PERPETUAL' is not in the file of charges"):
+        kept.apply(Trade(account="a", instrument="BTC-PERPETUAL", steps=1))
+    assert_current(kept)
+
+
+def test_a_newer_file_is_a_change_of_parameters_and_brings_its_market() -> None:
+    method = listed.method()
+    cash = [{"account": "a", "asset": "INR", "amount": "2000"}]
+    book = read_positions([books.row("a", listed.CALL, -2)], cash, market=method.market)
+    kept = LiveBook(book, method.market, method)
+    before = kept.requirements
+    newer = listed.method(listed.FILE.replace("12:00:00", "12:30:00").replace("12.5,800", "40,1200"))
+    with pytest.raises(InputError, match="'charges', whose prices come from its parameter file"):
+        kept.apply(MarketMove(market=newer.market))
+    kept.apply(ParameterChange(methodology=newer))
+    assert kept.market is newer.market
+    assert (before.requirement_initial[0], kept.requirements.requirement_initial[0]) == (1_600.0, 2_400.0)
+    assert_current(kept)
+    with pytest.raises(InputError, match="before the present one"):
+        kept.apply(ParameterChange(methodology=method))
+    with pytest.raises(UnsupportedError, match="only the method of its file values"):
+        kept.apply(ParameterChange(methodology=methodology("scenario-grid")))
+    assert kept.methodology is newer
+    assert_current(kept)

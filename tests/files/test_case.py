@@ -14,12 +14,13 @@ import pytest
 
 import crossmargin as cm
 from crossmargin.answers.result import MarginResult
-from crossmargin.basics.errors import CrossmarginError, FileFormatError, InputError
+from crossmargin.basics.errors import CrossmarginError, FileFormatError, InputError, UnsupportedError
 from crossmargin.engine.evaluate import evaluate
 from crossmargin.files.case import case_schema, cut_case, parse_case, read_case, write_case
 from crossmargin.files.market import read_market
 from crossmargin.market.policy import STRICT
 from crossmargin.sample import sample_market, sample_paths
+from tests import books, listed
 
 
 def _answer_of_case(text: str) -> MarginResult:
@@ -121,14 +122,14 @@ def test_prices_of_currencies_and_of_spot_stay_what_they_were(tmp_path: Path) ->
 
 
 def test_members_without_positions_keep_their_agreement(tmp_path: Path) -> None:
-    columns = ("account", "instrument", "quantity", "netting_set", "segregation", "account_type")
+    columns = ("account", "instrument", "quantity", "netting_set", "segregation", "account_type", "customer_type")
     rows = [
-        ("A", "BTC-27MAR26-90000-C", 1, "s", "client", ""),
-        ("A", "BTC-27MAR26-90000-C", -1, "s", "client", ""),
-        ("B", "BTC-PERPETUAL", 100, "s", "client", ""),
-        ("C", "BTC-PERPETUAL", 0, "", "", ""),
-        ("G", "BTC-PERPETUAL", 10, "", "", "gross"),
-        ("G", "BTC-PERPETUAL", -10, "", "", "gross"),
+        ("A", "BTC-27MAR26-90000-C", 1, "s", "client", "", "hedger"),
+        ("A", "BTC-27MAR26-90000-C", -1, "s", "client", "", ""),
+        ("B", "BTC-PERPETUAL", 100, "s", "client", "", ""),
+        ("C", "BTC-PERPETUAL", 0, "", "", "", "member"),
+        ("G", "BTC-PERPETUAL", 10, "", "", "gross", "speculator"),
+        ("G", "BTC-PERPETUAL", -10, "", "", "gross", ""),
     ]
     positions = [dict(zip(columns, row, strict=True)) for row in rows]
     balances = [
@@ -138,6 +139,22 @@ def test_members_without_positions_keep_their_agreement(tmp_path: Path) -> None:
     result = cm.margin(positions, _market(tmp_path), balances=balances)
     assert result.accounts == ("C", "D", "E", "G", "s")
     _assert_same_bits(result)
+    types = result.prepared.book.customer_types
+    for k in range(len(result.accounts)):
+        case = parse_case(write_case(cut_case(result.evaluation, k)), "case.json")
+        assert case.book.customer_types.tolist() == [types[k]]
+
+
+def test_there_is_no_case_of_prices_from_a_parameter_file(charges_file: Path) -> None:
+    method = listed.method()
+    evaluation = evaluate(books.book([books.row("a", listed.CALL, 1)]), method.market, method)
+    refusal = r"a case of 'charges', whose prices come from its parameter file"
+    with pytest.raises(UnsupportedError, match=refusal):
+        cut_case(evaluation, 0)
+    document = _document()
+    document["methodology"] = {"name": listed.NAME, "parameters": {}}
+    with pytest.raises(UnsupportedError, match=refusal):
+        parse_case(json.dumps(document), "case.json")
 
 
 def test_a_strict_policy_stays_strict(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from crossmargin.basics.errors import (
     UnsupportedError,
 )
 from crossmargin.files.positions import read_positions
-from crossmargin.portfolio.book import AccountType, Book
+from crossmargin.portfolio.book import CUSTOMER_TYPES, AccountType, Book, CustomerType
 
 CALL, PUT = "BTC-27MAR26-90000-C", "BTC-27MAR26-90000-P"
 COLUMNS: dict[str, list[Any]] = {
@@ -89,10 +89,13 @@ def test_attributes_come_from_any_kind_of_table(tmp_path: Path) -> None:
         "netting_set": ["s", None, "s", None],
         "segregation": [None, "client", None, "client"],
         "account_type": ["net", None, None, None],
+        "customer_type": [None, "hedger", None, None],
     }
     books = {name: read_positions(source) for name, source in _sources(tmp_path, columns).items() if name != "arrays"}
     assert books["csv"].margin_accounts == ("s",)
     assert books["csv"].attributes[0].segregation == "client"
+    assert books["csv"].attributes[0].customer_type is CustomerType.HEDGER
+    assert books["csv"].customer_types.tolist() == [CUSTOMER_TYPES.index(CustomerType.HEDGER)]
     assert [name for name, book in books.items() if not _same(book, books["csv"])] == []
 
 
@@ -204,10 +207,13 @@ def test_attributes_that_contradict_each_other() -> None:
         "quantity": [1] * 4,
         "netting_set": ["s", "", "t", ""],
         "account_type": ["", "", "", "GROSS"],
+        "customer_type": ["member", "", "hedger", "client"],
     }
     expected = (
         r"row 3, column 'netting_set': account 'a' has netting_set 't' here and 's' in row 1[\s\S]*"
-        r"row 4, column 'account_type': account type 'GROSS'\. One of net, gross"
+        r"row 3, column 'customer_type': account 'a' has customer_type 'hedger' here and 'member' in row 1[\s\S]*"
+        r"row 4, column 'account_type': account type 'GROSS'\. One of net, gross\.[\s\S]*"
+        r"row 4, column 'customer_type': customer type 'client'\. One of member, hedger, speculator"
     )
     with pytest.raises(PortfolioError, match=expected):
         read_positions(table)

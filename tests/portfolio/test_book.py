@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 
 from crossmargin.basics.errors import PortfolioError, UnknownAccountError
 from crossmargin.basics.quantities import QUANTITY_LIMIT
-from crossmargin.portfolio.book import AccountType, Attributes, Balances, Book, PositionRows, build_book
+from crossmargin.portfolio.book import (
+    CUSTOMER_TYPES,
+    AccountType,
+    Attributes,
+    Balances,
+    Book,
+    CustomerType,
+    PositionRows,
+    build_book,
+)
 
 Row = tuple[str, str, int]
 
@@ -313,6 +322,59 @@ def test_a_segregation_called_none_is_one() -> None:
     expected = r"netting set 's' has 2 segregation ids \('none', none\): a='none', b=none"
     with pytest.raises(PortfolioError, match=expected):
         build([("a", "X", 1), ("b", "X", -1)], linked)
+
+
+def test_one_set_two_customer_types_is_refused_with_every_member_that_states_one() -> None:
+    attributes = {
+        "a": Attributes(netting_set="s", customer_type=CustomerType.HEDGER),
+        "b": Attributes(netting_set="s"),
+        "c": Attributes(netting_set="s", customer_type=CustomerType.MEMBER),
+    }
+    with pytest.raises(PortfolioError, match="netting set 's' has 2 customer types: a=hedger, c=member") as caught:
+        build([("a", "X", 1)], attributes)
+    assert caught.value.problems[0].column == "customer_type"
+
+
+@given(
+    kinds=st.lists(st.sampled_from([None, *CustomerType]), min_size=6, max_size=6),
+    linked=st.sets(st.integers(0, 5)),
+    chosen=st.sets(st.integers(0, 5)),
+)
+def test_customer_types_are_those_that_members_state(
+    kinds: list[CustomerType | None], linked: set[int], chosen: set[int]
+) -> None:
+    shared = next((kinds[k] for k in sorted(linked) if kinds[k] is not None), None)
+    attributes = {
+        f"a{k}": Attributes(
+            netting_set="linked" if k in linked else None,
+            customer_type=(shared if kinds[k] is not None else None) if k in linked else kinds[k],
+        )
+        for k in range(6)
+    }
+    book = build([(f"a{k}", "X", 1 + k) for k in range(6)], attributes)
+
+    def expected(of: Book) -> list[int]:
+        found = []
+        for a in range(len(of.margin_accounts)):
+            stated = [attributes[name].customer_type for name in of.members(a)]
+            found.append(next((CUSTOMER_TYPES.index(kind) for kind in stated if kind is not None), -1))
+        return found
+
+    n = len(book.margin_accounts)
+    some = np.array(sorted(k for k in chosen if k < n), dtype=np.int64)
+    for of in (book, book.block(1, n), book.select(0), book.only(some), book.without(some)):
+        assert of.customer_types.dtype == np.int8
+        assert of.customer_types.tolist() == expected(of)
+
+
+def test_instruments_of_one_spelling_are_one() -> None:
+    gross = Attributes(account_type=AccountType.GROSS)
+    rows = [("a", "x", 2), ("a", "X", -1), ("g", "x", 2), ("g", "X", -1), ("b", "x", 1), ("b", "X", -1)]
+    book = build(rows, {"g": gross}, balances=[("b", "USD", 5)])
+    renamed = book.renamed(str.upper)
+    assert held(renamed) == [("a", "X", 1), ("g", "X", 2), ("g", "X", -1)]
+    assert renamed.balances is book.balances
+    assert renamed.renamed(str.upper) is renamed
 
 
 def test_a_gross_account_in_a_netting_set_is_refused() -> None:

@@ -15,6 +15,7 @@ import pytest
 from crossmargin.answers.curves import pnl_curve, unit_curve
 from crossmargin.basics.errors import UnknownAccountError, UnsupportedError
 from crossmargin.engine.evaluate import Evaluation, evaluate
+from crossmargin.files.inputs import read_inputs
 from crossmargin.instruments.deribit import parse_deribit
 from crossmargin.instruments.terms import Spot
 from crossmargin.market.snapshot import Market, Quote
@@ -28,9 +29,10 @@ from crossmargin.reports.findings import (
     isolated_by_position,
     waterfall_picture,
 )
-from crossmargin.reports.html import LIMITS, render_report, style_sheet
+from crossmargin.reports.html import LIMITS, LIMITS_OF_ANY, render_report, style_sheet
 from crossmargin.reports.markup import Markup, element, join
 from crossmargin.reports.svg import spread, ticks
+from tests import books, listed
 
 AS_OF = datetime(2026, 2, 5, 21, 30, tzinfo=UTC)
 HOSTILE = "<script>alert(1)</script>"
@@ -611,3 +613,34 @@ def test_gain_and_loss_are_equally_strong(theme: str) -> None:
     colours = _themes()[theme]
     for k in range(1, 6):
         assert _luminance(colours[f"g{k}"]) == pytest.approx(_luminance(colours[f"l{k}"]), rel=0.08)
+
+
+def test_a_method_without_a_grid_and_a_market_without_terms_leave_out_what_they_do_not_have() -> None:
+    method = listed.method()
+    rows = [
+        books.row("a", listed.CALL, -2, netting_set="both"),
+        books.row("b", listed.FUTURE, 1, netting_set="both"),
+        books.row("c", listed.PUT, 3),
+    ]
+    cash = [{"account": "a", "asset": "INR", "amount": "4000"}]
+    inputs = read_inputs(rows, None, cash, methods=(method,))
+    evaluation = evaluate(inputs.book, inputs.market, method)
+    page = render_report(evaluation)
+    assert "initial requirement of 2 accounts, INR" in page
+    assert f"The short {listed.CALL} makes 52% of the requirement" in page
+    assert "Contributions to 3,100.00 INR" in page
+    assert "USD" not in page
+    assert all(limit in page for limit in LIMITS_OF_ANY)
+    assert not any(limit in page for limit in set(LIMITS) - set(LIMITS_OF_ANY))
+    assert grid_pictures(evaluation, 0) == ()
+    with pytest.raises(UnsupportedError, match="keeps no pricing inputs"):
+        pnl_curve(evaluation, 0, "NIFTY", np.zeros(1), 0.0)
+
+
+def test_amounts_of_a_picture_are_in_the_currency_of_the_requirement() -> None:
+    assert [charts.Money.of([value], "INR").name for value in (12.0, 3e7, 2e10, 1e13)] == [
+        "INR",
+        "thousand INR",
+        "million INR",
+        "billion INR",
+    ]

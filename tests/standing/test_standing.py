@@ -9,14 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crossmargin.basics.arrays import FloatArray
+from crossmargin.methodologies.requirements import AccountRequirements
 from crossmargin.standing.standing import STATES, Standing, State, Thresholds, standing
+
+
+def required(value: FloatArray, initial: FloatArray, maintenance: FloatArray) -> AccountRequirements:
+    """Requirements of a method that credits all option value at both levels."""
+    return AccountRequirements(
+        requirement_initial=initial,
+        requirement_maintenance=maintenance,
+        net_option_value=value,
+        credit_initial=value,
+        credit_maintenance=value,
+    )
 
 
 def stand(
     collateral: float, value: float = 0.0, initial: float = 100.0, maintenance: float = 80.0, **levels: float
 ) -> Standing:
     columns = [np.array([x]) for x in (collateral, value, initial, maintenance)]
-    return standing(*columns, Thresholds(**levels) if levels else None)
+    return standing(columns[0], required(*columns[1:]), Thresholds(**levels) if levels else None)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +82,7 @@ REQUIRED = st.just(0.0) | st.floats(0.01, 1e9)
 @given(rows=st.lists(st.tuples(AMOUNT, AMOUNT, REQUIRED, st.floats(0, 1)), min_size=1, max_size=20))
 def test_each_account_stands_alone(rows: list[tuple[float, float, float, float]]) -> None:
     collateral, value, initial, factor = (np.array(column) for column in zip(*rows, strict=True))
-    together = standing(collateral, value, initial, initial * factor)
+    together = standing(collateral, required(value, initial, initial * factor))
     for k in range(len(rows)):
         alone = stand(*(float(x[k]) for x in (collateral, value, initial, initial * factor)))
         assert alone.state[0] is together.state[k]
@@ -87,8 +100,23 @@ def test_more_equity_never_makes_the_state_worse(equity: float, more: float, ini
     assert order.index(after) >= order.index(before)
 
 
+def test_option_value_counts_as_the_method_says_at_each_level() -> None:
+    nothing, credit = np.zeros(1), np.array([30.0])
+    requirements = AccountRequirements(
+        requirement_initial=np.array([100.0]),
+        requirement_maintenance=np.array([80.0]),
+        net_option_value=np.array([40.0]),
+        credit_initial=credit,
+        credit_maintenance=nothing,
+    )
+    for collateral, equity, state in ((90.0, 120.0, State.HEALTHY), (79.0, 109.0, State.LIQUIDATION)):
+        stands = standing(np.array([collateral]), requirements)
+        assert stands.equity.tolist() == [equity]
+        assert stands.state == (state,)
+
+
 def test_who_owes_and_needs_nothing_is_not_covered() -> None:
-    stands = standing(np.array([-1.0, 1.0]), np.zeros(2), np.zeros(2), np.zeros(2))
+    stands = standing(np.array([-1.0, 1.0]), required(np.zeros(2), np.zeros(2), np.zeros(2)))
     assert stands.coverage.tolist() == [-np.inf, np.inf]
     assert stands.state[0] == "liquidation"
 
@@ -99,7 +127,7 @@ STANDING_ROWS = st.lists(st.tuples(AMOUNT, REQUIRED, st.floats(0, 1)), max_size=
 @given(rows=STANDING_ROWS)
 def test_states_as_a_loop_over_the_accounts_finds_them(rows: list[tuple[float, float, float]]) -> None:
     equity, initial, factor = np.array(rows, dtype=float).reshape(-1, 3).T
-    stands = standing(equity, np.zeros(len(rows)), initial, initial * factor)
+    stands = standing(equity, required(np.zeros(len(rows)), initial, initial * factor))
     expected = []
     for have, need, least in zip(equity.tolist(), initial.tolist(), (initial * factor).tolist(), strict=True):
         if have < least:
@@ -125,8 +153,13 @@ def test_codes_are_small_read_only_and_in_the_order_of_the_states() -> None:
 
 def test_standings_of_blocks_join_to_that_of_all() -> None:
     columns = [np.array(values, dtype=np.float64) for values in ([5, -1, 0], [0, 1, 2], [4, 3, 0], [3, 2, 0])]
-    whole = standing(*columns)
-    parts = [standing(*(column[rows] for column in columns)) for rows in (slice(0, 1), slice(1, 1), slice(1, 3))]
+
+    def of(rows: slice) -> Standing:
+        collateral, *others = (column[rows] for column in columns)
+        return standing(collateral, required(*others))
+
+    whole = of(slice(None))
+    parts = [of(rows) for rows in (slice(0, 1), slice(1, 1), slice(1, 3))]
     joined = Standing.joined(parts)
     for one in fields(Standing):
         assert getattr(joined, one.name).tobytes() == getattr(whole, one.name).tobytes()

@@ -19,6 +19,8 @@ REQUIREMENT_COLUMNS = (
     "saving",
     "saving_ratio",
     "net_option_value",
+    "total_initial",
+    "total_maintenance",
 )
 STANDING_COLUMNS = ("collateral_value", "equity", "excess", "coverage_ratio")
 UNMARGINED = "unmargined"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from crossmargin.engine.evaluate import Evaluation, evaluate
+from crossmargin.engine.evaluate import Evaluation, evaluate, own_market
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
@@ -32,5 +32,12 @@ class Comparison:
 def compare(
     book: Book, market: Market, methods: Sequence[Methodology], policy: MissingPolicy | None = None
 ) -> Comparison:
-    """Margin `book` under each of `methods`."""
+    """Margin `book` under each of `methods`.
+
+    Raises
+    ------
+    InputError
+        If they take their prices from different markets, or from another one than `market`.
+    """
+    own_market(methods)
     return Comparison(evaluations=tuple(evaluate(book, market, method, policy) for method in methods))

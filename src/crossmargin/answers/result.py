@@ -173,6 +173,8 @@ class MarginResult:
                 )
             ],
             "net_option_value": f.net_option_value.tolist(),
+            "total_initial": f.total_initial.tolist(),
+            "total_maintenance": f.total_maintenance.tolist(),
         }
         if s is not None:
             columns |= {

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from crossmargin.basics.errors import PortfolioError, Problem, QuantityError, raise_problems
 from crossmargin.basics.quantities import quantity_steps
 from crossmargin.engine.evaluate import Evaluation, evaluate
-from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
@@ -20,7 +19,7 @@ from crossmargin.standing.standing import standing
 class WhatIf:
     """One margin account before and after, each a book of that account alone.
 
-    `cash_paid` is what the trades cost at their marks, US dollars, negative for what they bring in: `after` has it
+    `cash_paid` is what the trades cost at their marks, market currency, negative for what they bring in: `after` has it
     taken from the collateral, where there are balances.
     """
 
@@ -65,7 +64,7 @@ def what_if(
         A margin account with one member, or a member of one.
     add : iterable of (instrument, quantity)
         Signed decimal quantities as text, in contracts; the same instrument twice adds up. Options and spot are paid
-        for at their marks, in dollars; futures and perpetuals cost nothing.
+        for at their marks; futures and perpetuals cost nothing.
     problems : iterable of Problem
         Found already by the caller: raised together with what is found here.
 
@@ -91,7 +90,7 @@ def what_if(
     trades = []
     add = list(add)
     for name, quantity in add:
-        instrument = canonical_name(name)
+        instrument = market.spelled(name)
         problem = market.problem_with(instrument, column="add")
         if problem is not None:
             problems.append(problem)
@@ -106,7 +105,7 @@ def what_if(
     return WhatIf(
         account=book.margin_accounts[index],
         member=member,
-        trades=tuple((canonical_name(name), quantity) for name, quantity in add),
+        trades=tuple((market.spelled(name), quantity) for name, quantity in add),
         before=before,
         after=after,
         cash_paid=cash_paid,
@@ -119,11 +118,8 @@ def _paid(before: Evaluation, after: Evaluation) -> tuple[Evaluation, float]:
     if before.collateral is None or after.collateral is None:
         return after, cash
     cash += float(after.collateral.value[0] - before.collateral.value[0])  # spot that was bought
-    collateral = after.collateral.with_cash(0, -cash)
-    r = after.requirements
-    stands = standing(
-        collateral.value, r.net_option_value, r.requirement_initial, r.requirement_maintenance, after.thresholds
-    )
+    collateral = after.collateral.with_cash(0, -cash, after.market.currency)
+    stands = standing(collateral.value, after.requirements, after.thresholds)
     return replace(after, collateral=collateral, standing=stands), cash
 
 

@@ -19,12 +19,12 @@ from crossmargin.basics.errors import InputError, Problem, raise_problems
 from crossmargin.cli.writing import finished, require_places, write_answer, write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from crossmargin.answers.result import MarginResult
     from crossmargin.engine.evaluate import Evaluation
     from crossmargin.market.policy import MissingPolicy
-    from crossmargin.methodologies.protocol import Methodology
+    from crossmargin.methodologies.protocol import About, Entry, Methodology, ParametersInfo
     from crossmargin.portfolio.quarantine import OnError, Unmargined
     from crossmargin.standing.standing import Standing
 
@@ -48,7 +48,7 @@ class Inputs:
     ----------
     market
         Market file: a Deribit chain (CSV, Parquet or book-summary JSON), a Cboe quote file, or a plain market CSV.
-        Not needed with a case.
+        Not needed with a case, nor where --parameters is an exchange's file, which has the prices.
     balances
         CSV or Parquet with account, asset, amount: adds equity, excess or deficit, coverage and state.
     market_format
@@ -56,7 +56,7 @@ class Inputs:
     as_of
         Time of the market, like 2026-01-31T08:00:00Z, for a file that states none or holds several.
     parameters
-        Name of a parameter set, or a JSON file.
+        Name of a parameter set, or a JSON file; of a methodology that takes it, an exchange's parameter file.
     across_units
         independent or common: how the underlyings of an account combine.
     gain_share
@@ -65,6 +65,8 @@ class Inputs:
         With common: most that one underlying's gain may offset, US dollars.
     time_step_days
         Repeat the grid after this many days.
+    option
+        NAME=VALUE: another parameter of the methodology in place of its file's; may be given several times.
     missing
         default, or strict: refuse every missing price or volatility that is used.
     """
@@ -78,6 +80,7 @@ class Inputs:
     gain_share: str | None = None
     gain_cap: str | None = None
     time_step_days: str | None = None
+    option: tuple[str, ...] = ()
     missing: str = "default"
 
 
@@ -105,7 +108,8 @@ def margin(
     ----------
     positions
         CSV or Parquet with account, instrument, quantity (contracts; long is positive) and optionally netting_set,
-        segregation, account_type; or a case (JSON).
+        segregation, account_type, customer_type; with symbol, expiry, right, strike and so on in place of instrument;
+        or a case (JSON).
     methodology
         One of those that `crossmargin methodologies` lists; scenario-grid if left out.
     report
@@ -143,7 +147,7 @@ def margin(
     require_places(table=out, page=report, beside=(positions, inputs.market, inputs.balances))
     with using_threads(threads):  # to the end: JSON and the report of a large book margin its accounts again
         with progress("accounts", quiet=json_) as done:
-            loaded = _loaded(positions, inputs, methodology, handling)
+            loaded = _loaded(positions, inputs, _named(methodology), handling)
             result = MarginResult.of_book(
                 loaded.book,
                 loaded.market,
@@ -204,15 +208,15 @@ def _margin_on_cluster(
     from crossmargin.cli import show
     from crossmargin.cli.progress import progress
     from crossmargin.cluster.margin import margin_on_cluster
-    from crossmargin.files.market import read_market
-    from crossmargin.methodologies.registry import methodology as method_named
+    from crossmargin.files.inputs import market_of
+    from crossmargin.files.methodology import read_methodology
 
     _require_count("--workers", workers, least=1)
     require_places(table=out, beside=(positions, inputs.market, inputs.balances))
-    if inputs.market is None:
+    method = read_methodology(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
+    if inputs.market is None and method.market is None:
         raise InputError(Problem(found="no market", needed="Give it with --market FILE."))
-    method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
-    market = read_market(inputs.market, market_format=inputs.market_format, as_of=inputs.as_of)
+    market = market_of((method,), inputs.market, market_format=inputs.market_format, as_of=inputs.as_of)
     with progress("rows", quiet=json_) as done:
         report = margin_on_cluster(
             positions,
@@ -317,15 +321,12 @@ def compare(
     from crossmargin.answers.compare import compare as compare_methods
     from crossmargin.answers.result import MarginResult
     from crossmargin.cli import show
-    from crossmargin.methodologies.registry import methodology as method_named
 
     names = list(dict.fromkeys(name.strip() for name in methodologies.split(",") if name.strip()))
     if not names:
         raise InputError(Problem(found="no methodology to compare", needed="--methodologies isolated,scenario-grid"))
-    loaded = _loaded(positions, inputs, names[0])
-    document = inputs.parameters or loaded.method.info.document
-    others = [method_named(name, document, **_overrides(inputs)) for name in names[1:]]
-    comparison = compare_methods(loaded.book, loaded.market, (loaded.method, *others), loaded.policy)
+    loaded = _loaded(positions, inputs, names)
+    comparison = compare_methods(loaded.book, loaded.market, loaded.methods, loaded.policy)
     if json_:
         results = [MarginResult.of(e) for e in comparison.evaluations]
         _print_json({"methodologies": {r.prepared.methodology.name: r.to_dict() for r in results}})
@@ -363,7 +364,7 @@ def whatif(
 
     problems: list[Problem] = []
     trades = _trades(add, problems)
-    loaded = _loaded(positions, inputs, methodology)
+    loaded = _loaded(positions, inputs, _named(methodology))
     answer = what_if(loaded.book, loaded.market, loaded.method, account, trades, loaded.policy, problems)
     if json_:
         _print_json(
@@ -478,22 +479,22 @@ def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative=""
         Print JSON instead.
     """
     from crossmargin.cli import show
-    from crossmargin.methodologies.registry import METHODOLOGIES
+    from crossmargin.methodologies.registry import ENTRIES
 
-    made = [factory(None) for factory in METHODOLOGIES.values()]
+    listed = [_Listed.of(name, entry) for name, entry in ENTRIES.items()]
     if json_:
         _print_json(
             [
                 {
-                    "name": m.name,
-                    "version": m.version,
-                    "status": m.status,
-                    "title": m.title,
-                    "traits": {name: getattr(m.traits, name) for name in m.traits.__dataclass_fields__},
-                    "parameters": m.info.name,
-                    "parameters_hash": m.info.digest,
+                    "name": one.name,
+                    "version": one.about.version,
+                    "status": one.about.status,
+                    "title": one.about.title,
+                    "traits": {name: getattr(one.about.traits, name) for name in one.about.traits.__dataclass_fields__},
+                    "parameters": one.about.parameters if one.shipped is None else one.shipped.name,
+                    "parameters_hash": None if one.shipped is None else one.shipped.digest,
                 }
-                for m in made
+                for one in listed
             ]
         )
         return ANSWERED
@@ -501,18 +502,47 @@ def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative=""
         show.methodologies_text(
             [
                 {
-                    "name": m.name,
-                    "version": m.version,
-                    "status": m.status,
-                    "title": m.title,
-                    "parameters": f"{m.info.name}, version {m.info.version} of {m.info.date}",
-                    "traits": ", ".join(m.traits.promised()),
+                    "name": one.name,
+                    "version": one.about.version,
+                    "status": one.about.status,
+                    "title": one.about.title,
+                    "parameters": one.about.parameters,
+                    "traits": ", ".join(one.about.traits.promised()),
                 }
-                for m in made
+                for one in listed
             ]
         )
     )
     return ANSWERED
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """A methodology as the list has it; `shipped` are the parameters that it has without a file."""
+
+    name: str
+    about: About
+    shipped: ParametersInfo | None
+
+    @classmethod
+    def of(cls, name: str, entry: Entry) -> _Listed:
+        from crossmargin.methodologies.protocol import About
+
+        if entry.about is not None:
+            return cls(name=name, about=entry.about, shipped=None)
+        made = entry.factory(None)
+        info = made.info
+        return cls(
+            name=name,
+            about=About(
+                version=made.version,
+                status=made.status,
+                title=made.title,
+                parameters=f"{info.name}, version {info.version} of {info.date}",
+                traits=made.traits,
+            ),
+            shipped=info,
+        )
 
 
 @app.command
@@ -545,50 +575,58 @@ def demo(*, report: Path = Path("crossmargin-demo.html"), account: str = "linked
 class _Loaded:
     book: Any
     market: Any
-    method: Methodology
+    methods: Sequence[Methodology]
     policy: MissingPolicy
     unmargined: tuple[Unmargined, ...] = ()
 
+    @property
+    def method(self) -> Methodology:
+        """The only one, where one is asked for."""
+        return self.methods[0]
 
-def _loaded(positions: Path, inputs: Inputs, methodology: str | None, on_error: OnError | None = None) -> _Loaded:
-    """Book, market, methodology and policy of a command line: from files, or from a case.
 
-    `on_error` is what happens to accounts with something wrong in them; refused if left out.
+def _loaded(positions: Path, inputs: Inputs, names: Sequence[str], on_error: OnError | None = None) -> _Loaded:
+    """Book, market, methodologies and policy of a command line: from files, or from a case.
+
+    Without `names` the methodology is that of the case, or scenario-grid. `on_error` is what happens to accounts with
+    something wrong in them; refused if left out.
     """
-    from crossmargin.methodologies.registry import methodology as method_named
+    from crossmargin.files.inputs import market_of, read_inputs
+    from crossmargin.files.methodology import read_methodologies
+    from crossmargin.files.tables import is_json
 
     policy = _policy(inputs.missing)
-    from crossmargin.files.tables import is_json
 
     if is_json(positions):
         from crossmargin.files.case import read_case
 
         _refuse_beside_case(positions, inputs)
         found = read_case(positions)
-        method = found.method
-        if methodology is not None or inputs.parameters is not None or _overrides(inputs):
+        methods = [found.method]
+        if names or inputs.parameters is not None or _overrides(inputs):
             document = inputs.parameters or found.method.info.document
-            method = method_named(methodology or found.method.name, document, **_overrides(inputs))
+            methods = read_methodologies(names or (found.method.name,), document, **_overrides(inputs))
         strict = inputs.missing != "default"
-        return _Loaded(book=found.book, market=found.market, method=method, policy=policy if strict else found.policy)
-    if inputs.market is None:
+        market = market_of(methods, found.market)
+        return _Loaded(book=found.book, market=market, methods=methods, policy=policy if strict else found.policy)
+    methods = read_methodologies(names or ("scenario-grid",), inputs.parameters, **_overrides(inputs))
+    if inputs.market is None and methods[0].market is None:
         raise InputError(
             Problem(found="no market", needed="Give it with --market FILE (a case, CASE.json, holds its own).")
         )
-    from crossmargin.files.inputs import read_inputs
     from crossmargin.portfolio.quarantine import OnError
 
-    method = method_named(methodology or "scenario-grid", inputs.parameters, **_overrides(inputs))
     read = read_inputs(
         positions,
         inputs.market,
         inputs.balances,
+        methods=methods,
         market_format=inputs.market_format,
         as_of=inputs.as_of,
         policy=policy,
         on_error=on_error or OnError.REFUSE,
     )
-    return _Loaded(book=read.book, market=read.market, method=method, policy=policy, unmargined=read.unmargined)
+    return _Loaded(book=read.book, market=read.market, methods=methods, policy=policy, unmargined=read.unmargined)
 
 
 def _refuse_beside_case(positions: Path, inputs: Inputs) -> None:
@@ -619,12 +657,16 @@ def _result_of(positions: Path, inputs: Inputs, methodology: str | None, account
     from crossmargin.engine.evaluate import prepare
     from crossmargin.engine.figures import BLOCK_ACCOUNTS
 
-    loaded = _loaded(positions, inputs, methodology)
+    loaded = _loaded(positions, inputs, _named(methodology))
     prepared = prepare(loaded.book, loaded.market, loaded.method, loaded.policy)
     index = loaded.book.margin_account_index(account)
     if len(loaded.book.margin_accounts) > BLOCK_ACCOUNTS:
         prepared = prepared.account(index)
     return MarginResult.of_prepared(prepared)
+
+
+def _named(methodology: str | None) -> Sequence[str]:
+    return () if methodology is None else (methodology,)
 
 
 def _require_count(option: str, value: int | None, *, least: int) -> None:
@@ -639,7 +681,19 @@ def _overrides(inputs: Inputs) -> dict[str, str]:
         "gain_cap": inputs.gain_cap,
         "time_step_days": inputs.time_step_days,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    overrides = {name: value for name, value in given.items() if value is not None}
+    problems: list[Problem] = []
+    for text in inputs.option:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not (name and equals):
+            problems.append(Problem(found=f"--option {text}", needed="Write --option NAME=VALUE."))
+        elif name in overrides:
+            problems.append(Problem(found=f"--option {text}: '{name}' is given twice", needed="Give it once."))
+        else:
+            overrides[name] = value.strip()
+    raise_problems(problems)
+    return overrides
 
 
 def _policy(name: str) -> MissingPolicy:
@@ -670,10 +724,10 @@ def _anybody_short(stands: Standing | None) -> bool:
 def _write_report(
     evaluation: Evaluation, path: Path, *, account: str | None, left_out: Mapping[str, str] | None = None
 ) -> None:
-    from crossmargin.reports.html import LIMITS, render_report
+    from crossmargin.reports.html import limits_of, render_report
 
     not_margined = [f"{name} is not margined, and in no figure: {why}." for name, why in (left_out or {}).items()]
-    write_text(path, render_report(evaluation, account=account, limits=(*not_margined, *LIMITS)))
+    write_text(path, render_report(evaluation, account=account, limits=(*not_margined, *limits_of(evaluation))))
 
 
 def _handling(name: str) -> OnError:

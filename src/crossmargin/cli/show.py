@@ -33,6 +33,8 @@ ALL_UP_TO = 50
 """Accounts of a book whose every account is printed."""
 LARGEST = 20
 """Accounts printed of a larger book."""
+TOTAL_IN_WORDS = "total after option value"
+"""What `total_initial` is called where it stands alone."""
 MOST_UNMARGINED = 20
 """Accounts printed that were not margined."""
 
@@ -79,7 +81,9 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
             goes=6,
         ),
     ]
-    if s is not None:
+    if s is None:  # with balances, option value shows in what is over or missing
+        columns.append(Column(header="total", cells=required(r.total_initial), goes=8))
+    else:
         columns += [
             # No totals: what one account has over is no cover for another.
             Column(header="equity", cells=[numbers.available(float(s.equity[a])) for a in shown] + [""] * many, goes=5),
@@ -107,8 +111,9 @@ def cluster_text(report: ClusterReport, market: Market, figures: Mapping[str, Fl
     figures : mapping of str to ndarray of shape (n_accounts,)
         Columns of the answer, added up as `margin_text` adds them up.
     """
-    need, alone, maintenance = (
-        numbers.requirement_total(figures[f"requirement_{name}"]) for name in ("initial", "isolated", "maintenance")
+    need, alone, maintenance, total = (
+        numbers.requirement_total(figures[name])
+        for name in ("requirement_initial", "requirement_isolated", "requirement_maintenance", "total_initial")
     )
     shards = f"{report.n_shards:,} shard" + ("s" if report.n_shards > 1 else "")
     lines = [
@@ -118,7 +123,7 @@ def cluster_text(report: ClusterReport, market: Market, figures: Mapping[str, Fl
             [
                 Column(
                     header="",
-                    cells=["requirement", "isolated", "saving", "maintenance", "option value"],
+                    cells=["requirement", "isolated", "saving", "maintenance", "option value", TOTAL_IN_WORDS],
                     align="left",
                 ),
                 Column(
@@ -129,6 +134,7 @@ def cluster_text(report: ClusterReport, market: Market, figures: Mapping[str, Fl
                         f"{numbers.money(alone - need)} ({_ratio(float(alone - need), float(alone))})",
                         numbers.money(maintenance),
                         numbers.money(float(figures["net_option_value"].sum())),
+                        numbers.money(total),
                     ],
                 ),
             ]
@@ -242,6 +248,7 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
         ("maintenance requirement", numbers.requirement(float(r.requirement_maintenance[a]))),
         ("isolated sum", numbers.requirement(float(r.requirement_isolated[a]))),
         ("net option value", numbers.money(float(r.net_option_value[a]))),
+        (TOTAL_IN_WORDS, numbers.requirement(float(r.total_initial[a]))),
     ]
     if e.standing is not None and e.collateral is not None:
         facts += [

@@ -48,12 +48,11 @@ from crossmargin.cluster.work import (
     price_once,
     total,
 )
-from crossmargin.collateral.valuation import schedule
+from crossmargin.collateral.valuation import accepted
 from crossmargin.engine.evaluate import provenance
 from crossmargin.files.output import replacing, require_writable
 from crossmargin.files.positions import BALANCE_COLUMNS
 from crossmargin.files.tables import read_table
-from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -74,7 +73,14 @@ FEWEST_ROWS = 10_000
 WINDOW = 4
 """Answered shards that may wait for an earlier one, by worker: what the driver holds at most."""
 
-_TOTALS = ("requirement_initial", "requirement_maintenance", "requirement_isolated", "net_option_value")
+_TOTALS = (
+    "requirement_initial",
+    "requirement_maintenance",
+    "requirement_isolated",
+    "net_option_value",
+    "total_initial",
+    "total_maintenance",
+)
 _DEATHS = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "LocalRayletDiedError", "ObjectLostError")
 
 Report = Callable[[int, int], None]
@@ -234,11 +240,11 @@ def margin_in_session(
         _surveys(session, layout, ranges),
         _shard_count(layout.n_rows, session.workers, rows_per_shard, fewest_rows),
     )
-    prices = price_once(layout.path.name, dealt.instruments, _assets(cash), market, method, policy)
+    prices = price_once(layout.path.name, dealt.instruments, _assets(cash, market), market, method, policy)
     tally = _Tally(has_balances=balances is not None)
     if on_error is OnError.REFUSE:
         # Then there will be no answer: what remains is to find everything that is wrong, and say it at once.
-        held = {canonical_name(name) for name in dealt.instruments}
+        held = {market.spelled(name) for name in dealt.instruments}
         tally.refuse(problem for name, about in prices.refused.items() if name in held for problem in about)
     work = Work(
         positions_file=layout.path.name,
@@ -289,9 +295,9 @@ def _balance_lines(path: Path) -> list[BalanceLine]:
     ]
 
 
-def _assets(cash: Sequence[BalanceLine]) -> set[str]:
+def _assets(cash: Sequence[BalanceLine], market: Market) -> set[str]:
     """Assets of the balances that are accepted; a balance in another is refused where it is read."""
-    return {line.asset.upper() for line in cash} & set(schedule().haircuts)
+    return {line.asset.upper() for line in cash} & set(accepted(market))
 
 
 def _shard_count(n_rows: int, workers: int, rows_per_shard: int, fewest_rows: int) -> int:

@@ -24,6 +24,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import FileFormatError, Problem, raise_problems
+from crossmargin.files.composed_names import NameParts, written_as
 from crossmargin.files.positions import ATTRIBUTES, REQUIRED, parse_positions
 from crossmargin.files.tables import head, is_parquet
 
@@ -46,12 +47,14 @@ _SEED = 20_260_215
 class Layout:
     """A Parquet file of positions: where its columns are and how many rows it has.
 
-    `columns` maps the names that we read to those in the file, which may have outer blanks.
+    `columns` maps the names that we read to those in the file, which may have outer blanks; `parts` those of the parts
+    of an instrument's name, in a file by symbol.
     """
 
     path: Path
     columns: Mapping[str, str]
     n_rows: int
+    parts: NameParts | None = None
 
     def ranges(self, rows_per_range: int = ROWS_PER_RANGE) -> tuple[tuple[int, int], ...]:
         """Half-open ranges of rows that cover the file, of about one size."""
@@ -60,15 +63,23 @@ class Layout:
         return tuple(pairwise(edges))
 
     def read(self, first: int, last: int, columns: Sequence[str] | None = None) -> pl.DataFrame:
-        """Rows `first` to `last`, half open, of the columns that are there."""
+        """Rows `first` to `last`, half open, of the columns that are there; a name that has parts is put together."""
+        wanted = self.columns if columns is None else [name for name in columns if name in self.columns]
+        frame = self._read(first, last, {name: self.columns[name] for name in wanted})
+        if self.parts is None or (columns is not None and "instrument" not in columns):
+            return frame
+        names = self.parts.of_frame(self._read(first, last, self.parts.columns))
+        return frame.with_columns(names.alias("instrument"))
+
+    def _read(self, first: int, last: int, columns: Mapping[str, str]) -> pl.DataFrame:
+        """Rows of columns of the file, by the name that they get."""
         import polars as pl
 
-        wanted = self.columns if columns is None else [name for name in columns if name in self.columns]
         try:
             return (
                 pl.scan_parquet(self.path, glob=False)
                 .slice(first, last - first)
-                .select(pl.col(self.columns[name]).alias(name) for name in wanted)
+                .select(pl.col(written).alias(name) for name, written in columns.items())
                 .collect()
             )
         except (pl.exceptions.PolarsError, OSError) as error:
@@ -181,8 +192,12 @@ def layout_of(path: Path) -> Layout:
     parse_positions(first, problems, name=path.name)
     raise_problems([problem for problem in problems if problem.kind is FileFormatError])
     known = {name.strip(): name for name in names}
-    columns = {name: known[name] for name in (*REQUIRED, *ATTRIBUTES) if name in known}
-    return Layout(path=path, columns=columns, n_rows=n_rows)
+    parts = NameParts.of(known, path.name)
+    written = written_as(known, (*REQUIRED, *ATTRIBUTES), parts)
+    columns = {name: known[header] for name, header in written.items()}
+    if parts is not None:
+        parts = NameParts(columns={part: known[name] for part, name in parts.columns.items()})
+    return Layout(path=path, columns=columns, n_rows=n_rows, parts=parts)
 
 
 def survey(layout: Layout, first: int, last: int) -> Survey:

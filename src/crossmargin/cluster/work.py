@@ -25,7 +25,6 @@ from crossmargin.collateral.valuation import taking_part
 from crossmargin.engine.evaluate import Prepared, prepare
 from crossmargin.engine.figures import prepare_in_quarantine
 from crossmargin.files.positions import BALANCE_COLUMNS, read_book
-from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -168,7 +167,7 @@ def price_once(
     """
     origins: dict[str, Origin] = {}
     for spelled, row in instruments.items():
-        name = canonical_name(spelled)
+        name = market.spelled(spelled)
         if name in market and (name not in origins or row < origins[name].row):
             origins[name] = Origin(file, row)
     names = tuple(sorted(origins))

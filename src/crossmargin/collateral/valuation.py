@@ -1,9 +1,9 @@
 """What balances are worth as cover.
 
-Cash counts at its dollar price less a haircut, once for each margin account. A coin whose price the scenarios move
-needs no haircut: it is *also a position*, so its fall in a crash is charged where it happens, and it hedges what it
-hedges (`spot_rows`). Collateral value and requirement then speak of the same coin: the value at today's price, and
-what it could lose.
+Cash counts at its price in market currency less a haircut, once for each margin account. A coin whose price the
+scenarios move needs no haircut: it is *also a position*, so its fall in a crash is charged where it happens, and it
+hedges what it hedges (`spot_rows`). Collateral value and requirement then speak of the same coin: the value at today's
+price, and what it could lose.
 
 Prices come first, once for a whole book (`collateral_prices`): there is everything that can be refused. What the prices
 make of any accounts of it (`CollateralPrices.value_of`) is arithmetic.
@@ -29,14 +29,14 @@ from crossmargin.basics.times import format_utc
 from crossmargin.instruments.table import Kind
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.market.stand_ins import Fill, dollar_price
+from crossmargin.market.stand_ins import Fill, asset_price
 from crossmargin.portfolio.book import Balances, Book, PositionRows, found_name
 from crossmargin.portfolio.netting import occurring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollateralItem:
-    """One asset of one margin account: dollars are `amount * price * (1 - haircut)`."""
+    """One asset of one margin account: its value is `amount * price * (1 - haircut)`, in market currency."""
 
     margin_account: int
     asset: str
@@ -61,7 +61,7 @@ class CollateralValue:
     Parameters
     ----------
     value : ndarray of shape (n_margin_accounts,)
-        US dollars, after haircut; negative when more is borrowed than held.
+        Market currency, after haircut; negative when more is borrowed than held.
     fills : tuple of Fill
         Stand-ins for missing prices.
     assets : tuple of str
@@ -73,11 +73,11 @@ class CollateralValue:
     amount : ndarray of shape (n_items,)
         Units of the asset; negative is owed.
     price : ndarray of shape (n_items,)
-        US dollars for one unit.
+        Market currency for one unit.
     haircut : ndarray of shape (n_items,)
         Fraction of the value that does not count.
     item_value : ndarray of shape (n_items,)
-        US dollars: `amount * price * (1 - haircut)`.
+        Market currency: `amount * price * (1 - haircut)`.
     """
 
     value: FloatArray
@@ -104,17 +104,17 @@ class CollateralValue:
             for k in np.flatnonzero(self.margin_account == margin_account).tolist()
         )
 
-    def with_cash(self, margin_account: int, amount: float) -> CollateralValue:
-        """The cover after `amount` US dollars came in to one margin account, or went out where negative."""
-        dollar = self.assets.index("USD") if "USD" in self.assets else len(self.assets)
+    def with_cash(self, margin_account: int, amount: float, currency: str) -> CollateralValue:
+        """The cover after `amount` of market currency came in to one margin account, or went out where negative."""
+        cash = self.assets.index(currency) if currency in self.assets else len(self.assets)
         value = self.value.copy()
         value[margin_account] += amount
         return CollateralValue(
             value=read_only(value),
             fills=self.fills,
-            assets=self.assets if dollar < len(self.assets) else (*self.assets, "USD"),
+            assets=self.assets if cash < len(self.assets) else (*self.assets, currency),
             margin_account=read_only(np.append(self.margin_account, margin_account)),
-            asset=read_only(np.append(self.asset, dollar)),
+            asset=read_only(np.append(self.asset, cash)),
             amount=read_only(np.append(self.amount, amount)),
             price=read_only(np.append(self.price, 1.0)),
             haircut=read_only(np.append(self.haircut, 0.0)),
@@ -145,6 +145,14 @@ def schedule() -> Schedule:
         haircuts={asset: float(haircut) for asset, haircut in document["haircuts"].items()},
         take_part=frozenset(document["take_part"]),
     )
+
+
+def accepted(market: Market | None) -> Mapping[str, float]:
+    """Haircut by asset that counts as cover in `market`: as scheduled; else the market's own currency counts whole."""
+    haircuts = schedule().haircuts
+    if market is None or market.currency in haircuts:
+        return haircuts
+    return {**haircuts, market.currency: 0.0}
 
 
 def taking_part(market: Market) -> dict[str, str]:
@@ -190,7 +198,9 @@ def _no_spot(market: Market, asset: str) -> Problem:
     return Problem(
         found=f"no spot of {asset} in the market of {format_utc(market.as_of)} ({market.source}), "
         "so its balances cannot take part in the scenarios",
-        needed=f"Add a row of kind 'spot', underlying {asset}, quoted in USD, multiplier 1.",
+        needed=f"Add a row of kind 'spot', underlying {asset}, quoted in {market.currency}, multiplier 1."
+        if market.listing is None
+        else f"Cover in this market is {market.currency}.",
         kind=MissingQuoteError,
         asset=asset,
     )
@@ -198,17 +208,17 @@ def _no_spot(market: Market, asset: str) -> Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CollateralPrices:
-    """Dollars for one unit of everything that a book has as cover: for the book, and for any accounts of it.
+    """Market currency for one unit of everything that a book has as cover: for the book, and for any accounts of it.
 
     Parameters
     ----------
     price, haircut : ndarray of shape (n_assets,)
-        Of each asset of the balances: US dollars for one unit, and the fraction that does not count; NaN and 0 where
-        nobody has a balance in it.
+        Of each asset of the balances: market currency for one unit, and the fraction that does not count; NaN and 0
+        where nobody has a balance in it.
     spot : ndarray of shape (n_spots,)
         Instruments of the book that are spot, ascending: these positions are cover too.
     spot_price, spot_multiplier : ndarray of shape (n_spots,)
-        US dollars for one unit of the underlying; its units in one contract.
+        Market currency for one unit of the underlying; its units in one contract.
     fills : tuple of Fill
         Stand-ins for missing prices.
     """
@@ -293,9 +303,9 @@ def collateral_prices(book: Book, market: Market, policy: MissingPolicy) -> Coll
     Raises
     ------
     UnsupportedError
-        For an asset that the schedule does not accept.
+        For an asset that neither the schedule accepts nor is the market's currency.
     MissingQuoteError
-        For an asset without a dollar price, and a spot position without an index price.
+        For an asset without a price, and a spot position without an index price.
     """
     fills: list[Fill] = []
     problems: list[Problem] = []
@@ -321,17 +331,18 @@ def _asset_prices(
     balances: Balances, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
 ) -> tuple[FloatArray, FloatArray]:
     price, haircut = np.full(len(balances.assets), np.nan), np.zeros(len(balances.assets))
+    haircuts = accepted(market)
     for k in np.flatnonzero(np.bincount(balances.asset, minlength=len(balances.assets))).tolist():
         asset = balances.assets[k]
         found: list[Problem] = []
-        if asset in schedule().haircuts:
-            price[k] = dollar_price(market, asset, policy, fills, found, needed_by="balances")
-            haircut[k] = schedule().haircuts[asset]
+        if asset in haircuts:
+            price[k] = asset_price(market, asset, policy, fills, found, needed_by="balances")
+            haircut[k] = haircuts[asset]
         else:
             found.append(
                 Problem(
                     found=f"'{asset}' is no collateral that the schedule accepts",
-                    needed=f"It accepts {', '.join(schedule().haircuts)}.",
+                    needed=f"It accepts {', '.join(haircuts)}.",
                     column="asset",
                     kind=UnsupportedError,
                 )
@@ -343,7 +354,7 @@ def _asset_prices(
 def _spot_prices(
     book: Book, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
 ) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Instruments of the book that are spot, US dollars for one unit of each, and units a contract."""
+    """Instruments of the book that are spot, market currency for one unit of each, and units a contract."""
     table = market.instruments
     named = {table.names[row]: row for row in np.flatnonzero(table.kind == Kind.SPOT).tolist()}
     place = {k: row for name, row in named.items() if (k := found_name(book.instruments, name)) is not None}
@@ -354,7 +365,7 @@ def _spot_prices(
     price, multiplier = np.full(len(place), np.nan), np.ones(len(place))
     for n, row in enumerate(place.values()):
         terms = table.instruments[row]
-        dollars = dollar_price(
+        rate = asset_price(
             market, terms.quote_currency, policy, fills, problems, needed_by=terms.name, instruments=(terms.name,)
         )
         index = market.index.get(terms.underlying, float("nan"))
@@ -368,5 +379,5 @@ def _spot_prices(
                     instrument=terms.name,
                 )
             )
-        price[n], multiplier[n] = index * dollars, float(terms.multiplier)
+        price[n], multiplier[n] = index * rate, float(terms.multiplier)
     return np.array(list(place), dtype=np.int64), price, multiplier

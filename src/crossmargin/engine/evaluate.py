@@ -6,7 +6,7 @@ all at once, in blocks, or one alone, with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -85,13 +85,8 @@ class Prepared:
             return Evaluation(prepared=self, requirements=requirements, collateral=None, standing=None)
         cover = self.cover or collateral_prices(self.book, self.market, self.policy)
         collateral = cover.value_of(self.book)
-        stands = standing(
-            collateral.value,
-            requirements.net_option_value,
-            requirements.requirement_initial,
-            requirements.requirement_maintenance,
-            self.thresholds,
-        )
+        assert requirements.currency == self.market.currency
+        stands = standing(collateral.value, requirements, self.thresholds)
         return Evaluation(prepared=self, requirements=requirements, collateral=collateral, standing=stands)
 
 
@@ -179,6 +174,41 @@ def provenance(
     }
 
 
+def own_market(methodologies: Sequence[Methodology]) -> Market | None:
+    """The market that the parameters of `methodologies` are; `None` where all of them take prices from elsewhere.
+
+    Raises
+    ------
+    InputError
+        If they take their prices from different markets, so that their answers are not of the same prices.
+    """
+    markets = {None if one.market is None else one.market.fingerprint: one.market for one in methodologies}
+    if len(markets) > 1:
+        theirs = ", ".join(
+            f"'{one.name}' from {one.market.source if one.market else 'a market of quotes'}" for one in methodologies
+        )
+        raise InputError(
+            Problem(
+                found=f"methodologies take their prices from different markets: {theirs}",
+                needed="Compare methodologies of one market; margin the others by themselves.",
+            )
+        )
+    return next(iter(markets.values()), None)
+
+
+def require_market(methodology: Methodology, market: Market) -> None:
+    """Raise `InputError` if the parameters of `methodology` are a market, and `market` is another."""
+    own = methodology.market
+    if own is None or own is market or own.fingerprint == market.fingerprint:
+        return
+    raise InputError(
+        Problem(
+            found=f"the market {market.source} for '{methodology.name}', whose prices are those of {own.source}",
+            needed="Margin the book in the methodology's own market.",
+        )
+    )
+
+
 def with_coins(book: Book, market: Market) -> Book:
     """`book` with the balances that take part in the scenarios as positions too: what a methodology sees.
 
@@ -208,6 +238,7 @@ def prepare(
         Listing everything that cannot be margined or valued, each problem with whom it is about where it is about
         somebody: with an instrument, an asset or an account.
     """
+    require_market(methodology, market)
     policy = policy or MissingPolicy()
     book = book.held_only()
     margined, priced, cover = book, None, None

@@ -38,6 +38,8 @@ class AccountFigures:
 
     Parameters
     ----------
+    total_initial, total_maintenance
+        What is left of the requirement of that level after the option value that counts against it.
     standing : Standing or None
         `None` when the book has no balances.
     fills : tuple of Fill
@@ -50,6 +52,8 @@ class AccountFigures:
     requirement_maintenance: FloatArray
     requirement_isolated: FloatArray
     net_option_value: FloatArray
+    total_initial: FloatArray
+    total_maintenance: FloatArray
     standing: Standing | None
     fills: tuple[Fill, ...]
 
@@ -64,6 +68,8 @@ class AccountFigures:
             requirement_maintenance=r.requirement_maintenance,
             requirement_isolated=r.requirement_isolated,
             net_option_value=r.net_option_value,
+            total_initial=read_only(r.total_initial),
+            total_maintenance=read_only(r.total_maintenance),
             standing=evaluation.standing,
             fills=evaluation.fills,
         )
@@ -83,6 +89,8 @@ class AccountFigures:
             requirement_maintenance=column("requirement_maintenance"),
             requirement_isolated=column("requirement_isolated"),
             net_option_value=column("net_option_value"),
+            total_initial=column("total_initial"),
+            total_maintenance=column("total_maintenance"),
             standing=Standing.joined(stands) if stands else None,
             fills=tuple(dict.fromkeys(fill for part in parts for fill in part.fills)),
         )

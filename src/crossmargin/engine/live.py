@@ -6,7 +6,8 @@ an account's figures do not depend on who else is in the book. What depends on w
 * a trade or a deposit: its margin account;
 * a market move: the instruments of the underlyings whose quotes or index changed, and the accounts that hold some of
   them; everything if the time or a currency's price changed;
-* a parameter change: the same for the underlyings whose parameters changed; everything if a common one did.
+* a parameter change: the same for the underlyings whose parameters changed; everything if a common one did, or if the
+  parameters are the market themselves, which then changes with them.
 
 What a reader might question: positions as risk units (`Arranged`) are kept, for they depend on no price. Accounts that
 traded since are kept beside them, small books of their own, and are folded in when there are many. An event that cannot
@@ -17,7 +18,7 @@ One writer at a time: a `LiveBook` is not safe to change from several threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import CrossmarginError, InputError, Problem
 from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import collateral_value
-from crossmargin.engine.evaluate import Evaluation, Prepared, with_coins
+from crossmargin.engine.evaluate import Evaluation, Prepared, require_market, with_coins
 from crossmargin.engine.events import Deposit, Event, MarketMove, ParameterChange, Trade
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -96,11 +97,7 @@ class LiveBook:
     @property
     def requirements(self) -> AccountRequirements:
         """What every margin account is asked for, as it stands; later events do not change what was returned."""
-        return AccountRequirements(
-            requirement_initial=read_only(self._initial.copy()),
-            requirement_maintenance=read_only(self._maintenance.copy()),
-            net_option_value=read_only(self._option_value.copy()),
-        )
+        return self._required_of(slice(None))
 
     @property
     def standing(self) -> Standing | None:
@@ -166,6 +163,7 @@ class LiveBook:
 
     def _rebuild(self, book: Book, market: Market, methodology: Methodology) -> IntArray:
         """Start over: for a new account, a new listing, another methodology."""
+        require_market(methodology, market)
         book = book.held_only()
         margined = with_coins(book, market)
         priced = _priced_listing(margined, market, methodology, self._policy)
@@ -174,16 +172,13 @@ class LiveBook:
         collateral = self._collateral_of(book, market)
         # Whatever can fail has been done: from here on the event happens.
         self._market, self._methodology, self._priced = market, methodology, priced
-        table = market.instruments.take(market.rows(priced.names))
-        self._listed = frozenset(table.names)
-        self._names_of: dict[str, list[str]] = {name: [] for name in table.underlyings}
-        for name, underlying in zip(table.names, table.underlying.tolist(), strict=True):
-            self._names_of[table.underlyings[underlying]].append(name)
+        self._listed = frozenset(priced.names)
+        self._names_of = market.by_underlying(priced.names)
         self._members = dict(zip(book.accounts, book.margin_account_of.tolist(), strict=True))
         everyone = np.arange(len(book.margin_accounts))
         self._base = _Part(accounts=everyone, book=book, margined=margined, arranged=arranged)
         self._forget_changes()
-        self._initial, self._maintenance, self._option_value = np.zeros((3, len(everyone)))
+        self._required = {one.name: np.zeros(len(everyone)) for one in fields(AccountRequirements)}
         self._collateral = None if collateral is None else np.zeros(len(everyone))
         self._note(everyone, required, collateral)
         return everyone
@@ -197,9 +192,8 @@ class LiveBook:
         self._holding: dict[frozenset[str], _Part] = {}
 
     def _note(self, accounts: IntArray, required: AccountRequirements, collateral: FloatArray | None) -> None:
-        self._initial[accounts] = required.requirement_initial
-        self._maintenance[accounts] = required.requirement_maintenance
-        self._option_value[accounts] = required.net_option_value
+        for name, values in self._required.items():
+            values[accounts] = getattr(required, name)
         if self._collateral is not None and collateral is not None:
             self._collateral[accounts] = collateral
 
@@ -230,17 +224,26 @@ class LiveBook:
         return accounts
 
     def _move(self, market: Market) -> IntArray:
-        if market.as_of < self._market.as_of:
-            found = (
-                f"a market of {format_utc(market.as_of)}, before the present one of {format_utc(self._market.as_of)}"
-            )
-            raise InputError(Problem(found=found, needed="Make another LiveBook to look at the past."))
+        if self._methodology.market is not None:
+            found = f"a market move under '{self._methodology.name}', whose prices come from its parameter file"
+            raise InputError(Problem(found=found, needed="A newer file is a ParameterChange."))
+        self._require_no_past(market)
         moved = self._market.moved_underlyings(market)
         if moved is None and market.instruments.instruments != self._market.instruments.instruments:
             return self._rebuild(self._book_now(), market, self._methodology)
         return self._reprice(moved, market, self._methodology)
 
+    def _require_no_past(self, market: Market) -> None:
+        if market.as_of < self._market.as_of:
+            found = (
+                f"a market of {format_utc(market.as_of)}, before the present one of {format_utc(self._market.as_of)}"
+            )
+            raise InputError(Problem(found=found, needed="Make another LiveBook to look at the past."))
+
     def _change_parameters(self, methodology: Methodology) -> IntArray:
+        if methodology.market is not None:  # other terms too, perhaps: nothing that was arranged need still be right
+            self._require_no_past(methodology.market)
+            return self._rebuild(self._book_now(), methodology.market, methodology)
         if methodology.name != self._methodology.name:
             return self._rebuild(self._book_now(), self._market, methodology)
         return self._reprice(methodology.changed_underlyings(self._methodology), self._market, methodology)
@@ -340,13 +343,10 @@ class LiveBook:
 
     def _stand(self, accounts: slice) -> Standing:
         assert self._collateral is not None
-        return standing(
-            self._collateral[accounts].copy(),
-            self._option_value[accounts].copy(),
-            self._initial[accounts].copy(),
-            self._maintenance[accounts].copy(),
-            self._thresholds,
-        )
+        return standing(self._collateral[accounts].copy(), self._required_of(accounts), self._thresholds)
+
+    def _required_of(self, accounts: slice) -> AccountRequirements:
+        return AccountRequirements(**{name: read_only(v[accounts].copy()) for name, v in self._required.items()})
 
 
 def _add(sums: dict[tuple[str, str, bool], int], key: tuple[str, str, bool], steps: int) -> None:
@@ -360,7 +360,9 @@ def _after(book: Book, event: Trade | Deposit) -> Book:
 
 
 def _priced_listing(margined: Book, market: Market, methodology: Methodology, policy: MissingPolicy) -> Priced:
-    """Everything priced that the market lists and the method can price, so that a trade in it needs no pricing.
+    """Everything priced that the market quotes and the method can price, so that a trade in it needs no pricing.
+
+    Of what a source only lists, and values itself, there may be far more than anybody holds: of that, what is held.
 
     Raises
     ------

@@ -1,11 +1,11 @@
-"""What the rows of positions state of their accounts: netting set, segregation, account type.
+"""What the rows of positions state of their accounts: netting set, segregation, account type, customer type.
 
 An account has one value of each, stated in any of its rows; every row that states another is a problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,9 +13,11 @@ from crossmargin.basics.errors import PortfolioError, Problem
 from crossmargin.basics.names import name_fault
 from crossmargin.files.cells import names_fit, shown
 from crossmargin.files.columns import Coded, flags, name_problems
-from crossmargin.portfolio.book import AccountType, Attributes
+from crossmargin.portfolio.book import AccountType, Attributes, CustomerType
 
-ATTRIBUTES = ("netting_set", "segregation", "account_type")
+ATTRIBUTES = ("netting_set", "segregation", "account_type", "customer_type")
+_CHOICES: Mapping[str, tuple[str, ...]] = {"account_type": tuple(AccountType), "customer_type": tuple(CustomerType)}
+"""Values of the attributes that are no names."""
 
 
 class Stated:
@@ -33,7 +35,7 @@ class Stated:
         self.contradictions: dict[tuple[int, int], int] = {}
         """First record of each account with each other value."""
         self.invalid: list[tuple[int, int, int]] = []
-        """Account, value and record of each account type that there is not."""
+        """Account, value and record of each value that is not among the choices."""
 
     def add(self, start: int, accounts: Coded, values: Coded) -> None:
         """Take the records from `start` on; blank accounts and values state nothing."""
@@ -46,8 +48,8 @@ class Stated:
         self.record = np.concatenate((self.record, np.zeros(n_new, dtype=np.int64)))
         account, value = accounts.codes, values.codes
         rows = np.flatnonzero((value != self._blank_value) & (account != self._blank_account))
-        if self.column == "account_type":
-            known = flags(values.names, lambda name: name in list(AccountType))[value[rows]]
+        if (choices := _CHOICES.get(self.column)) is not None:
+            known = flags(values.names, choices.__contains__)[value[rows]]
             self.invalid += [(int(account[k]), int(value[k]), start + k) for k in rows[~known].tolist()]
             rows = rows[known]
         first = rows[self.value[account[rows]] < 0][::-1]
@@ -59,7 +61,7 @@ class Stated:
     def problems(self, accounts: Sequence[str], file: str, row_numbers: Sequence[int]) -> list[Problem]:
         """What is wrong with the column."""
         found = []
-        if self.column != "account_type" and not names_fit(self.values):
+        if self.column not in _CHOICES and not names_fit(self.values):
             wrong = flags(self.values, lambda name: name_fault(name) is not None)
             for account in np.flatnonzero((self.value >= 0) & wrong[self.value]).tolist():
                 value, row = self.values[self.value[account]], row_numbers[self.record[account]]
@@ -67,8 +69,8 @@ class Stated:
         for account, value, record in self.invalid:
             found.append(
                 Problem(
-                    found=f"account type '{shown(self.values[value])}'",
-                    needed=f"One of {', '.join(AccountType)}.",
+                    found=f"{self.column.replace('_', ' ')} '{shown(self.values[value])}'",
+                    needed=f"One of {', '.join(_CHOICES[self.column])}.",
                     file=file,
                     row=row_numbers[record],
                     column=self.column,
@@ -106,12 +108,12 @@ def stated_attributes(stated: Sequence[Stated], accounts: Sequence[str]) -> dict
         column = columns.get(name)
         return column.values[column.value[account]] if column is not None and column.value[account] >= 0 else ""
 
-    types = {"": AccountType.NET, **{str(kind): kind for kind in AccountType}}
     distinct = [
         Attributes(
             netting_set=value("netting_set", account) or None,
             segregation=value("segregation", account) or None,
-            account_type=types[value("account_type", account)],
+            account_type=AccountType(value("account_type", account) or AccountType.NET),
+            customer_type=CustomerType(stated_type) if (stated_type := value("customer_type", account)) else None,
         )
         for account in chosen[example].tolist()
     ]

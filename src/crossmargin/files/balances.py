@@ -15,7 +15,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, IntArray
 from crossmargin.basics.errors import CrossmarginError, Problem, UnsupportedError
-from crossmargin.collateral.valuation import schedule
+from crossmargin.collateral.valuation import accepted
 from crossmargin.files.columns import (
     Coded,
     Columns,
@@ -26,6 +26,7 @@ from crossmargin.files.columns import (
     read_steps,
     wrong_names,
 )
+from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Balances, Origin
 from crossmargin.portfolio.netting import Codes
 
@@ -41,7 +42,7 @@ class BalancesInput:
     Parameters
     ----------
     accounts, assets : tuple of str
-        Names that occur, in order; assets as the schedule spells them.
+        Names that occur, in order; assets in capitals.
     account, asset, steps : ndarray of shape (n_rows,)
         Indices into them, and exact amounts in steps of 1e-8.
     file : str
@@ -100,7 +101,9 @@ class BalancesInput:
         )
 
 
-def parse_balances(source: Any, problems: list[Problem], *, name: str = "balances") -> BalancesInput:
+def parse_balances(
+    source: Any, problems: list[Problem], market: Market | None = None, *, name: str = "balances"
+) -> BalancesInput:
     """Check balances and collect what is wrong with them; the rows that are right.
 
     Parameters
@@ -109,6 +112,8 @@ def parse_balances(source: Any, problems: list[Problem], *, name: str = "balance
         As `Columns.of` takes it.
     problems : list of Problem
         Grows by everything found.
+    market : Market, optional
+        Whose currency is accepted beside what the schedule lists.
     name : str
         What to call a source that is no file, in messages.
     """
@@ -120,7 +125,7 @@ def parse_balances(source: Any, problems: list[Problem], *, name: str = "balance
         problems += error.problems
         return BalancesInput.none(name)
     problems += table.problems
-    kept = _kept(table, accounts, assets, steps, doubtful, problems)
+    kept = _kept(table, accounts, assets, steps, doubtful, market, problems)
     row_numbers: Sequence[int] | IntArray = table.row_numbers
     if not kept.all():
         accounts, assets = (Coded(coded.names, coded.codes[kept]) for coded in (accounts, assets))
@@ -158,10 +163,17 @@ def _read(table: Columns) -> tuple[Coded, Coded, IntArray, dict[int, str]]:
 
 
 def _kept(
-    table: Columns, accounts: Coded, assets: Coded, steps: IntArray, texts: dict[int, str], problems: list[Problem]
+    table: Columns,
+    accounts: Coded,
+    assets: Coded,
+    steps: IntArray,
+    texts: dict[int, str],
+    market: Market | None,
+    problems: list[Problem],
 ) -> BoolArray:
     """Which rows are right; `steps` get the amounts that are read alone, `problems` what is wrong, row by row."""
-    wrong_asset = flags(assets.names, lambda asset: asset.upper() not in schedule().haircuts)
+    haircuts = accepted(market)
+    wrong_asset = flags(assets.names, lambda asset: asset.upper() not in haircuts)
     suspect = wrong_asset[assets.codes]
     wrong_account = wrong_names(accounts.names)
     if wrong_account is not None:
@@ -175,7 +187,7 @@ def _kept(
             *name_problems(asset, "asset", table.file, row, account),
         ]
         if not found and wrong_asset[assets.codes[k]]:
-            found.append(_not_accepted(asset, table.file, row, account))
+            found.append(_not_accepted(asset, market, table.file, row, account))
         if (text := texts.get(k)) is not None:
             read = read_steps(text, "amount", table.file, row, found, account)
             steps[k] = 0 if read is None else read
@@ -184,10 +196,10 @@ def _kept(
     return kept
 
 
-def _not_accepted(asset: str, file: str, row: int, account: str) -> Problem:
+def _not_accepted(asset: str, market: Market | None, file: str, row: int, account: str) -> Problem:
     return Problem(
         found=f"'{asset}' is no collateral that the schedule accepts",
-        needed=f"It accepts {', '.join(schedule().haircuts)}.",
+        needed=f"It accepts {', '.join(accepted(market))}.",
         file=file,
         row=row,
         column="asset",

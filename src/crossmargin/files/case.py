@@ -47,8 +47,8 @@ from crossmargin.market.policy import (
 )
 from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.methodologies.protocol import Methodology
-from crossmargin.methodologies.registry import methodology
-from crossmargin.portfolio.book import AccountType, Attributes, Book, PositionRows
+from crossmargin.methodologies.registry import entry, methodology
+from crossmargin.portfolio.book import AccountType, Attributes, Book, CustomerType, PositionRows
 
 FORMAT = "crossmargin-case/1"
 MOST_BYTES = 256 * 1024**2
@@ -71,6 +71,7 @@ class CasePosition(_Strict):
     netting_set: Text = ""
     segregation: Text = ""
     account_type: Literal["", "net", "gross"] = ""
+    customer_type: Literal["", "member", "hedger", "speculator"] = ""
 
 
 class CaseMember(_Strict):
@@ -80,6 +81,7 @@ class CaseMember(_Strict):
     netting_set: Text = ""
     segregation: Text = ""
     account_type: Literal["", "net", "gross"] = ""
+    customer_type: Literal["", "member", "hedger", "speculator"] = ""
 
 
 class CaseBalance(_Strict):
@@ -209,6 +211,8 @@ def parse_case(text: str, file: str) -> LoadedCase:
     except CrossmarginError as error:
         problems += error.problems
     try:
+        if entry(case.methodology.name).about is not None:
+            raise _no_case(case.methodology.name)
         method = methodology(case.methodology.name, case.methodology.parameters)
         if case.methodology.version not in ("", method.version):
             problems.append(
@@ -295,12 +299,13 @@ def _holdings(
     cash: BalancesInput | None = None
     if case.balances is not None:
         records, name = [balance.model_dump() for balance in case.balances], f"{file}, balances"
-        cash = parse_balances(records, problems, name=name) if records else BalancesInput.none(name)
+        cash = parse_balances(records, problems, market, name=name) if records else BalancesInput.none(name)
     members = {
         member.account: Attributes(
             netting_set=member.netting_set or None,
             segregation=member.segregation or None,
             account_type=AccountType(member.account_type or AccountType.NET),
+            customer_type=CustomerType(member.customer_type) if member.customer_type else None,
         )
         for member in case.members
     }
@@ -312,7 +317,14 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     """The case of one margin account, members included, out of an evaluated book.
 
     Holds the quotes of what the account holds, and those that stood in for a missing one.
+
+    Raises
+    ------
+    UnsupportedError
+        If prices come from the methodology's parameter file: a case has no place for one.
     """
+    if evaluation.market.listing is not None:
+        raise _no_case(evaluation.methodology.name)
     book = evaluation.book.select(account)
     market = evaluation.market
     margined = evaluation.margined.select(account)
@@ -366,6 +378,16 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     return document
 
 
+def _no_case(name: str) -> UnsupportedError:
+    return UnsupportedError(
+        Problem(
+            found=f"a case of '{name}', whose prices come from its parameter file",
+            needed="A case holds quotes. Keep the parameter file, and the positions of the account beside it.",
+            kind=UnsupportedError,
+        )
+    )
+
+
 def write_case(document: dict[str, Any]) -> str:
     """A case as JSON text."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -381,6 +403,7 @@ def _stated(attributes: Attributes) -> dict[str, str]:
         "netting_set": attributes.netting_set or "",
         "segregation": attributes.segregation or "",
         "account_type": attributes.account_type.value,
+        "customer_type": attributes.customer_type or "",
     }
     return {name: value for name, value in stated.items() if value}
 

@@ -170,6 +170,13 @@ class Columns:
         )
 
 
+def coded_texts(names: pl.Series, spelling: Callable[[str], str]) -> Coded:
+    """Distinct spellings of a column of a frame, and the index of each row's."""
+    coder = _NamesOfOne(spelling)
+    codes = coder.codes(_texts(names))
+    return Coded(coder.names, codes)
+
+
 def in_order(coded: Coded) -> tuple[tuple[str, ...], Codes]:
     """Names that occur, in order, and the index of each row's; the codes may be written over."""
     order = sorted(np.flatnonzero(occurring(coded.codes, len(coded.names))).tolist(), key=coded.names.__getitem__)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
+from crossmargin.basics.errors import CrossmarginError, InputError, Problem, raise_problems
+from crossmargin.engine.evaluate import own_market
 from crossmargin.files.market import read_market
 from crossmargin.files.positions import read_book
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.book import Book
 from crossmargin.portfolio.quarantine import OnError, Unmargined
-from crossmargin.revaluation.inputs import pricing_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,9 +29,10 @@ class Inputs:
 
 def read_inputs(
     positions: Any,
-    market: Any,
+    market: Any = None,
     balances: Any = None,
     *,
+    methods: Sequence[Methodology] = (),
     market_format: str | None = None,
     as_of: str | datetime | None = None,
     policy: MissingPolicy | None = None,
@@ -42,9 +45,11 @@ def read_inputs(
     positions, balances
         As `read_positions` takes them.
     market
-        As `read_market` takes it.
+        As `read_market` takes it; left out where the parameters of `methods` are the market.
+    methods : sequence of Methodology, optional
+        Those that will margin the book: to list, beside other problems, what they cannot price.
     policy : MissingPolicy, optional
-        To list, beside other problems, the prices that it does not replace.
+        Which missing prices they replace.
     on_error : OnError
         With `QUARANTINE`, margin accounts of which something is wrong are left out and listed as `unmargined`. What is
         about no account, such as the market or a cell that should name the account, is refused with all the rest.
@@ -57,25 +62,64 @@ def read_inputs(
     problems: list[Problem] = []
     snapshot: Market | None = None
     try:
-        snapshot = read_market(market, market_format=market_format, as_of=as_of)
+        snapshot = market_of(methods, market, market_format=market_format, as_of=as_of)
     except CrossmarginError as error:
         problems += error.problems
     unmargined: list[Unmargined] = []
     handling = OnError.REFUSE if problems else on_error
     book = read_book(positions, balances, problems, snapshot, on_error=handling, unmargined=unmargined)
     if problems and book is not None and snapshot is not None:
-        problems += _unpriced(book, snapshot, policy or MissingPolicy())
+        problems += _unpriced(book, snapshot, methods, policy or MissingPolicy())
     raise_problems(problems)
     assert book is not None
     assert snapshot is not None
     return Inputs(book=book, market=snapshot, unmargined=tuple(unmargined))
 
 
-def _unpriced(book: Book, market: Market, policy: MissingPolicy) -> list[Problem]:
+def market_of(
+    methods: Sequence[Methodology],
+    market: Any = None,
+    *,
+    market_format: str | None = None,
+    as_of: str | datetime | None = None,
+) -> Market:
+    """The market that `methods` margin in: their parameters' own, or else the one that is given.
+
+    Raises
+    ------
+    InputError
+        If they have their own and another is given beside it, or none is given and they have none; and as `own_market`
+        and `read_market`.
+    """
+    own = own_market(methods)
+    if own is None:
+        return read_market(market, market_format=market_format, as_of=as_of)
+    beside = {
+        "a market": None if market is own else market,
+        "a market format": market_format,
+        "a time of the market": as_of,
+    }
+    raise_problems(
+        [
+            Problem(
+                found=f"{what} beside '{methods[0].name}', whose prices come from its parameter file",
+                needed="Leave --market, --market-format and --as-of out.",
+                kind=InputError,
+            )
+            for what, given in beside.items()
+            if given is not None
+        ]
+    )
+    return own
+
+
+def _unpriced(book: Book, market: Market, methods: Sequence[Methodology], policy: MissingPolicy) -> list[Problem]:
     """What the calculation would refuse next, so that it is said now."""
     listed = tuple(name for name in book.instruments if name in market)
-    try:
-        pricing_inputs(market, listed, policy)
-    except CrossmarginError as error:
-        return [book.located(problem) for problem in error.problems]
-    return []
+    found: dict[Problem, None] = {}
+    for method in methods:
+        try:
+            method.price(listed, market, policy)
+        except CrossmarginError as error:
+            found |= dict.fromkeys(map(book.located, error.problems))
+    return list(found)

@@ -1,12 +1,13 @@
 """Positions from any table to checked rows that a book is built from.
 
-`account, instrument, quantity`, and optionally `netting_set`, `segregation`, `account_type`. Every problem of a table
-is found in one pass; a market may be given so that what it does not list is found in the same pass.
+`account, instrument, quantity`, and optionally `netting_set`, `segregation`, `account_type`, `customer_type`; a table
+by symbol names its instruments by their parts (`composed_names`). Every problem of a table is found in one pass; a
+market may be given so that what it does not list is found in the same pass, and names are spelled as it spells them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,12 +26,15 @@ from crossmargin.files.columns import (
     read_steps,
     wrong_names,
 )
+from crossmargin.files.composed_names import ComposedNames, NameParts, written_as
 from crossmargin.files.tables import TextTable
 from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Attributes, Origin, PositionRows
 
 REQUIRED = ("account", "instrument", "quantity")
+_BESIDE_PARTS = ("account", "quantity")
+"""Columns that a table by symbol must have: there `instrument` is one of the parts."""
 SIDE_COLUMNS = ("side", "direction", "buy_sell", "long_short")
 _BLOCK_ROWS = 500_000
 """Rows that are looked through at once: numpy widens what it indexes with."""
@@ -93,14 +97,14 @@ def parse_positions(
     problems : list of Problem
         Grows by everything found.
     market : Market, optional
-        To check that what is held can be margined.
+        To spell what is held, and to check that it can be margined.
     name : str
         What to call a source that is no file, in messages.
     """
     found: list[Problem] = []
     parsed: PositionsInput | None = None
     try:
-        parsed = _read(Columns.of(source, name), found)
+        parsed = _read(Columns.of(source, name), canonical_name if market is None else market.spelled, found)
     except CrossmarginError as error:
         found += error.problems
     if parsed is not None and market is not None:
@@ -109,35 +113,42 @@ def parse_positions(
     return parsed
 
 
-def _read(table: Columns, problems: list[Problem]) -> PositionsInput:
+def _read(table: Columns, spelled: Callable[[str], str], problems: list[Problem]) -> PositionsInput:
     """Positions of a table, by columns."""
-    _check_header(table.header)
+    parts = NameParts.of(table.header.columns, table.file)
+    composed = None if parts is None else ComposedNames(parts, spelled)
+    written = written_as(table.header.columns, (*REQUIRED, *ATTRIBUTES), parts)
+    _check_header(table.header, REQUIRED if parts is None else [written.get(name, name) for name in _BESIDE_PARTS])
     problems += table.problems
-    stated = [Stated(name) for name in ATTRIBUTES if name in table.header.columns]
-    names = ("account", "instrument", *(column.column for column in stated))
-    spellings = {name: canonical_name if name == "instrument" else str.strip for name in names}
+    stated = [Stated(name) for name in ATTRIBUTES if name in written]
+    names = [written[name] for name in ("account", *(one.column for one in stated))]
+    spellings: dict[str, Callable[[str], str]] = dict.fromkeys(names, str.strip)
+    spellings |= {"instrument": spelled} if parts is None else parts.spellings
     account, instrument = np.empty(len(table), dtype=np.int32), np.empty(len(table), dtype=np.int32)
     steps = np.empty(len(table), dtype=np.int64)
     account_names: Sequence[str] = ()
     instrument_names: Sequence[str] = ()
-    for start, coded, plain, doubtful in table.batches(spellings, "quantity"):
+    for start, coded, plain, doubtful in table.batches(spellings, written["quantity"]):
         rows = slice(start, start + len(plain))
-        account_names, account[rows] = coded["account"]
-        instrument_names, instrument[rows] = coded["instrument"]
+        account_names, account[rows] = coded[written["account"]]
+        if composed is None:
+            instrument_names, instrument[rows] = coded["instrument"]
+        else:
+            instrument_names, instrument[rows] = composed.names, composed.codes(coded)
         steps[rows] = plain
         for k, text in doubtful:
             row, name = table.row_numbers[start + k], account_names[account[start + k]]
             read = read_steps(text, "quantity", table.file, row, problems, name)
             steps[start + k] = 0 if read is None else read
         for column in stated:
-            column.add(start, coded["account"], coded[column.column])
+            column.add(start, coded[written["account"]], coded[written[column.column]])
     accounts, instruments = Coded(account_names, account), Coded(instrument_names, instrument)
     return _checked(table.file, table.row_numbers, accounts, instruments, steps, stated, problems)
 
 
-def _check_header(table: TextTable) -> None:
+def _check_header(table: TextTable, required: Sequence[str]) -> None:
     """The required columns are there, and none that would turn a quantity's sign around."""
-    table.require(REQUIRED, "positions")
+    table.require(required, "positions")
     turning = [name for name in table.columns if name.strip().lower() in SIDE_COLUMNS]
     raise_problems(
         [

@@ -54,9 +54,12 @@ def read_positions(source: Any, balances: Any = None, *, market: Market | None =
     source, balances
         Paths of CSV or Parquet files, polars or pandas frames, Arrow tables, mappings of columns or sequences of
         records. Positions have `account, instrument, quantity` (contracts, signed: long is positive) and optionally
-        `netting_set, segregation, account_type`; balances have `account, asset, amount`.
+        `netting_set, segregation, account_type, customer_type`; balances have `account, asset, amount`. A table by
+        symbol has the parts of an instrument's name instead: `exchange, symbol, instrument, type, expiry, right,
+        strike`, those that it has.
     market : Market, optional
-        To check in the same pass that everything held can be margined.
+        To check in the same pass that everything held can be margined, and to spell it and accept cash as this market
+        does.
 
     Raises
     ------
@@ -97,10 +100,10 @@ def read_book(
                     needed="Give both to `read_positions`.",
                 )
             )
-        return positions
+        return positions if market is None or market.listing is None else positions.renamed(market.spelled)
     found: list[Problem] = []
     parsed = parse_positions(positions, found, market)
-    cash = None if balances is None else parse_balances(balances, found)
+    cash = None if balances is None else parse_balances(balances, found, market)
     if on_error is OnError.QUARANTINE and parsed is not None and all(problem.account for problem in found):
         book, left_out = _quarantined(parsed, cash, found)
         if book is not None:

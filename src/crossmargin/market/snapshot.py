@@ -3,6 +3,9 @@
 A `Market` holds what its source said and nothing else: a price that was not quoted is NaN here, never 0 and never
 a guess. Which conservative value stands in for a missing one is decided later, by a named `MissingPolicy`, only
 for what is held, and on the record (`revaluation.inputs`).
+
+What one might question: a market may list contracts without quoting any (`Listing`). Only the methodology of its source
+can then value them, and the market answers for their names, its currency and its time.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ from crossmargin.basics.errors import (
     raise_problems,
 )
 from crossmargin.basics.times import SECONDS_PER_YEAR, epoch_seconds, format_utc
-from crossmargin.instruments.symbols import parse_symbol
+from crossmargin.instruments.symbols import canonical_name, parse_symbol
 from crossmargin.instruments.table import NO_EXPIRY, InstrumentTable, Kind
 from crossmargin.instruments.terms import Instrument, Right, Spot, VanillaOption
+from crossmargin.market.listing import Listing
 
 
 class VolSource(StrEnum):
@@ -128,13 +132,17 @@ class Market:
     index : mapping of str to float
         Index price of each underlying, in its quote currency.
     prices : mapping of str to float
-        US dollars for one unit of an asset or currency.
+        Market currency for one unit of an asset or currency.
     vol_source : VolSource
         Which volatility reprices an option.
     excluded : tuple of Excluded
         Rows of the source that are not in the market.
     notes : tuple of str
         What the reader inferred: stands in every explanation.
+    currency : str
+        That `prices` are in, and everything that is valued in this market.
+    listing : Listing or None
+        Contracts that the source values itself: then they are what the market lists, and `instruments` is empty.
     """
 
     as_of: datetime
@@ -152,6 +160,39 @@ class Market:
     vol_source: VolSource = VolSource.QUOTED
     excluded: tuple[Excluded, ...] = ()
     notes: tuple[str, ...] = ()
+    currency: str = "USD"
+    listing: Listing | None = None
+
+    @classmethod
+    def of_listing(
+        cls,
+        listing: Listing,
+        *,
+        as_of: datetime,
+        source: str,
+        currency: str,
+        prices: Mapping[str, float] | None = None,
+        notes: Sequence[str] = (),
+    ) -> Market:
+        """A market of what `listing` lists, without a quote: for the methodology that values it."""
+        nothing = read_only(np.zeros(0))
+        return cls(
+            as_of=as_of,
+            source=source,
+            instruments=InstrumentTable.from_instruments(()),
+            bid=nothing,
+            ask=nothing,
+            mark=nothing,
+            vol=nothing,
+            forward=nothing,
+            discount=nothing,
+            vol_normal=read_only(np.zeros(0, dtype=np.bool_)),
+            index={},
+            prices={**(prices or {}), currency: 1.0},
+            notes=tuple(notes),
+            currency=currency,
+            listing=listing,
+        )
 
     @classmethod
     def from_quotes(
@@ -204,10 +245,14 @@ class Market:
 
     @cached_property
     def spot_of(self) -> Mapping[str, str]:
-        """The spot instrument that each coin is itself: quoted in dollars, one unit of it a contract."""
+        """The spot instrument that each coin is itself: quoted in market currency, one unit of it a contract."""
         found: dict[str, str] = {}
         for instrument in self.instruments.instruments:
-            if isinstance(instrument, Spot) and instrument.quote_currency == "USD" and instrument.multiplier == 1:
+            if (
+                isinstance(instrument, Spot)
+                and instrument.quote_currency == self.currency
+                and instrument.multiplier == 1
+            ):
                 found.setdefault(instrument.underlying, instrument.name)
         return found
 
@@ -221,10 +266,15 @@ class Market:
         return {name: row for row, name in enumerate(self.instruments.names)}
 
     def __repr__(self) -> str:
-        return f"<Market of {len(self.instruments.names)} instruments, {self._moment}>"
+        what = "a listing" if self.listing is not None else f"{len(self.instruments.names)} instruments"
+        return f"<Market of {what}, {self._moment}>"
 
     def __contains__(self, name: object) -> bool:
-        return name in self._row_of
+        return name in (self._row_of if self.listing is None else self.listing)
+
+    def spelled(self, name: str) -> str:
+        """The one spelling of `name` in this market; no check, and what is not recognised only loses outer blanks."""
+        return canonical_name(name) if self.listing is None else self.listing.spelled(name)
 
     def rows(self, names: Sequence[str]) -> IntArray:
         """Row of each name.
@@ -232,8 +282,16 @@ class Market:
         Raises
         ------
         UnknownInstrumentError, ExpiredInstrumentError, UnsupportedError, MissingQuoteError, InputError
-            With one problem for each name that cannot be margined in this market.
+            With one problem for each name that cannot be margined in this market; of a listing, that none can.
         """
+        if self.listing is not None and len(names):
+            raise UnsupportedError(
+                Problem(
+                    found=f"the market of {self._moment} lists contracts that only the method of its file values",
+                    needed="Name that method, or give a market of quotes with --market.",
+                    kind=UnsupportedError,
+                )
+            )
         found = [self._row_of.get(name, -1) for name in names]
         if -1 in found:
             raise_problems([problem for name in names if (problem := self.problem_with(name)) is not None])
@@ -241,6 +299,8 @@ class Market:
 
     def problem_with(self, name: str, *, file: str = "", row: int | None = None, column: str = "") -> Problem | None:
         """Why a position in `name` cannot be margined in this market; `None` if it can."""
+        if self.listing is not None:
+            return self.listing.problem_with(name, file=file, row=row, column=column)
         if name in self._row_of:
             return None
         if name in self.excluded_by_name:
@@ -287,6 +347,16 @@ class Market:
         close = get_close_matches(terms.name, others, n=1, cutoff=0.75)
         return f"Did you mean '{close[0]}'?" if close else "Check the name, or add its quote to the market."
 
+    def by_underlying(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """`names` by their underlying, in order; none for a listing, which says of no underlying that it moved."""
+        if self.listing is not None:
+            return {}
+        table = self.instruments.take(self.rows(names))
+        found: dict[str, list[str]] = {underlying: [] for underlying in table.underlyings}
+        for name, underlying in zip(table.names, table.underlying.tolist(), strict=True):
+            found[table.underlyings[underlying]].append(name)
+        return found
+
     def subset(self, names: Iterable[str]) -> Market:
         """This market with only the instruments `names`, and the indices and prices as they are."""
         rows = np.array(sorted(self._row_of[name] for name in set(names)), dtype=np.int64)
@@ -308,11 +378,13 @@ class Market:
     def moved_underlyings(self, newer: Market) -> frozenset[str] | None:
         """Underlyings whose instruments may be worth something else in `newer`; `None` for all of them.
 
-        Those with another quote or index, and those of instruments quoted in a currency with another dollar price.
-        The time, the listing or a rule of reading touches everything.
+        Those with another quote or index, and those of instruments quoted in a currency with another price.
+        The time, the currency, what is listed or a rule of reading touches everything.
         """
         same = (
             self.as_of == newer.as_of
+            and self.currency == newer.currency
+            and self._listing_digest == newer._listing_digest
             and self.vol_source is newer.vol_source
             and self.instruments.instruments == newer.instruments.instruments
         )
@@ -324,9 +396,14 @@ class Market:
             differs |= (old != new) & ~(np.isnan(old) & np.isnan(new))
         repriced = _differing(self.prices, newer.prices)
         if repriced:
-            differs |= np.array([one.quote_currency in repriced for one in self.instruments.instruments])
+            quoted_in = (one.quote_currency in repriced for one in self.instruments.instruments)
+            differs |= np.fromiter(quoted_in, dtype=np.bool_, count=len(differs))
         moved = {self.instruments.underlyings[k] for k in np.unique(self.instruments.underlying[differs]).tolist()}
         return frozenset(moved | _differing(self.index, newer.index))
+
+    @property
+    def _listing_digest(self) -> str:
+        return "" if self.listing is None else self.listing.digest
 
     @cached_property
     def fingerprint(self) -> str:
@@ -339,6 +416,9 @@ class Market:
         digest.update("\n".join(repr(i) for i in self.instruments.instruments).encode())
         for column in (self.bid, self.ask, self.mark, self.vol, self.forward, self.discount, self.vol_normal):
             digest.update(np.ascontiguousarray(column).tobytes())
+        if self.currency != "USD":  # so that a market keeps the fingerprint that it had before there were others
+            digest.update(f"currency {self.currency}".encode())
+        digest.update(self._listing_digest.encode())
         return f"sha256:{digest.hexdigest()}"
 
 

@@ -1,4 +1,4 @@
-"""The record of what stood in for a missing quote, and the one stand-in that needs no model: a dollar price."""
+"""The record of what stood in for a missing quote, and the one stand-in that needs no model: the price of an asset."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Fill:
         return record | ({"donor": self.donor} if self.donor else {})
 
 
-def dollar_price(
+def asset_price(
     market: Market,
     asset: str,
     policy: MissingPolicy,
@@ -48,30 +48,34 @@ def dollar_price(
     needed_by: str,
     instruments: tuple[str, ...] = (),
 ) -> float:
-    """US dollars for one unit of `asset`; NaN with a problem on the list when the market has none.
+    """Market currency for one unit of `asset`; NaN with a problem on the list when the market has none.
 
     `needed_by` says for what, in words; `instruments` are those that the problem is about.
+    A stablecoin is at par with the dollar: no stand-in where the market is in another currency.
     """
+    what = "dollar price" if market.currency == "USD" else f"price in {market.currency}"
     if asset in market.prices:
         price = market.prices[asset]
         if not (math.isfinite(price) and price > 0):
             problems.append(
                 Problem(
-                    found=f"dollar price {price:g} of '{asset}' in the market of {format_utc(market.as_of)}",
+                    found=f"{what} {price:g} of '{asset}' in the market of {format_utc(market.as_of)}",
                     needed="Give the price that was quoted, above 0.",
                     kind=MissingQuoteError,
                     instruments=instruments,
                 )
             )
         return price
-    if asset in STABLECOINS and policy.stablecoin is UnpricedStablecoin.PAR:
-        fills.append(Fill(instrument=asset, field="dollar price", rule="par assumed", value=1.0))
+    if asset in STABLECOINS and policy.stablecoin is UnpricedStablecoin.PAR and market.currency == "USD":
+        fills.append(Fill(instrument=asset, field=what, rule="par assumed", value=1.0))
         return 1.0
     problems.append(
         Problem(
-            found=f"no dollar price for '{asset}' (needed by '{needed_by}') in the market of "
+            found=f"no {what} for '{asset}' (needed by '{needed_by}') in the market of "
             f"{format_utc(market.as_of)} ({market.source})",
-            needed=f"Add a spot row for '{asset}' to the market.",
+            needed=f"Add a spot row for '{asset}' to the market."
+            if market.listing is None
+            else f"Cover in this market is {market.currency}.",
             kind=MissingQuoteError,
             instruments=instruments,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from crossmargin.basics.arrays import FloatArray
@@ -109,6 +108,14 @@ class Methodology(Protocol):
     def traits(self) -> Traits:
         """The laws it promises with these parameters."""
 
+    @property
+    def market(self) -> Market | None:
+        """The market that the parameters themselves are; `None` where prices come from elsewhere.
+
+        An exchange's parameter file is one: it has the parameters, the prices and the list of contracts. Nothing else
+        is then to be margined in, and with other parameters everything may be worth something else.
+        """
+
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> Priced:
         """What one contract of each instrument does: depends on the market, and on nobody's positions.
 
@@ -124,7 +131,7 @@ class Methodology(Protocol):
     def changed_underlyings(self, older: Any) -> frozenset[str] | None:
         """Underlyings whose parameters differ from those of `older`, a methodology of the same name.
 
-        `None` if what differs concerns everything.
+        `None` if what differs concerns everything. Not asked of a method whose parameters are a market.
         """
 
     def arrange(self, book: Book, priced: Priced) -> Arranged:
@@ -147,7 +154,43 @@ class Methodology(Protocol):
 
 
 class MethodologyFactory(Protocol):
-    """Makes a methodology from parameters by name, file or document."""
+    """Makes a methodology from parameters by name, file or document, or from what was read of an exchange's file."""
 
-    def __call__(self, parameters: str | Path | dict[str, Any] | None, **overrides: Any) -> Methodology:
-        """Load and check the parameters."""
+    def __call__(self, parameters: Any, **overrides: Any) -> Methodology:
+        """Load and check the parameters.
+
+        Raises
+        ------
+        ParameterError
+            With everything that is wrong in them, and every override that there is not.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """A methodology in words, where it cannot be made to say so itself: its parameters are a file of the user's.
+
+    Fields as those of `Methodology`; `parameters` says which file it takes.
+    """
+
+    version: str
+    status: str
+    title: str
+    parameters: str
+    traits: Traits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A methodology in the registry.
+
+    Parameters
+    ----------
+    factory : MethodologyFactory
+        Makes it.
+    about : About or None
+        `None` where parameters ship, so that it can be made without a file.
+    """
+
+    factory: MethodologyFactory
+    about: About | None = None

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from crossmargin.basics.errors import InputError, Problem
-from crossmargin.methodologies.protocol import Methodology, MethodologyFactory
+from crossmargin.methodologies.protocol import Entry, Methodology, MethodologyFactory
 from crossmargin.methodologies.scenario_grid.method import isolated, scenario_grid
 
-METHODOLOGIES: dict[str, MethodologyFactory] = {"scenario-grid": scenario_grid, "isolated": isolated}
+ENTRIES: dict[str, Entry] = {"scenario-grid": Entry(factory=scenario_grid), "isolated": Entry(factory=isolated)}
+"""All of them."""
+
+METHODOLOGIES: dict[str, MethodologyFactory] = {
+    name: entry.factory for name, entry in ENTRIES.items() if entry.about is None
+}
+"""Those that can be made with parameters that ship."""
 
 
-def methodology(name: str, parameters: str | Path | dict[str, Any] | None = None, **overrides: Any) -> Methodology:
-    """The methodology called `name` with its parameters.
+def entry(name: str) -> Entry:
+    """The methodology called `name`, not made yet.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name not in ENTRIES:
+        raise InputError(
+            Problem(
+                found=f"no methodology '{name}'",
+                needed=f"There are {', '.join(ENTRIES)}.",
+            )
+        )
+    return ENTRIES[name]
+
+
+def methodology(name: str, parameters: Any = None, **overrides: Any) -> Methodology:
+    """The methodology called `name` with its parameters, as its factory takes them.
+
+    An exchange's file is not read here: `files.methodology.read_methodology` does.
 
     Raises
     ------
@@ -22,11 +47,4 @@ def methodology(name: str, parameters: str | Path | dict[str, Any] | None = None
     ParameterError
         If its parameters are wrong.
     """
-    if name not in METHODOLOGIES:
-        raise InputError(
-            Problem(
-                found=f"no methodology '{name}'",
-                needed=f"There are {', '.join(METHODOLOGIES)}.",
-            )
-        )
-    return METHODOLOGIES[name](parameters, **overrides)
+    return entry(name).factory(parameters, **overrides)

@@ -1,7 +1,8 @@
 """What every methodology answers, in one shape.
 
 A requirement is what must be held *before* option value is credited, and never negative. The net option value stands
-beside it; `total_initial` and `total_maintenance` are what is left after crediting it.
+beside it; how much of it counts against which level is the method's rule (`credit_initial`, `credit_maintenance`), and
+`total_initial` and `total_maintenance` are what is left after that.
 """
 
 from __future__ import annotations
@@ -26,11 +27,16 @@ class AccountRequirements:
         `0 <= requirement_maintenance <= requirement_initial`.
     net_option_value : ndarray of shape (n_accounts,)
         Option value, long minus short.
+    credit_initial, credit_maintenance : ndarray of shape (n_accounts,)
+        Option value that counts against the requirement of that level; negative where it adds to it. What maintenance
+        leaves to cover is no more than what initial leaves: so nobody is liquidated who is not short of initial.
     """
 
     requirement_initial: FloatArray
     requirement_maintenance: FloatArray
     net_option_value: FloatArray
+    credit_initial: FloatArray
+    credit_maintenance: FloatArray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,6 +120,8 @@ class Requirements:
         `0 <= requirement_maintenance <= requirement_initial`; the isolated sum is that of all member positions alone.
     net_option_value : ndarray of shape (n_accounts,)
         Option value, long minus short.
+    credit_initial, credit_maintenance : ndarray of shape (n_accounts,)
+        As in `AccountRequirements`.
     units : Units
         The risk units.
     contribution_all : callable
@@ -130,6 +138,8 @@ class Requirements:
     requirement_maintenance: FloatArray
     requirement_isolated: FloatArray
     net_option_value: FloatArray
+    credit_initial: FloatArray
+    credit_maintenance: FloatArray
     units: Units
     contribution_all: Callable[[], Contributions]
     fills: tuple[Fill, ...]
@@ -143,9 +153,9 @@ class Requirements:
     @property
     def total_initial(self) -> FloatArray:
         """Initial requirement after crediting option value, at least 0."""
-        return np.maximum(0.0, self.requirement_initial - self.net_option_value)
+        return np.maximum(0.0, self.requirement_initial - self.credit_initial)
 
     @property
     def total_maintenance(self) -> FloatArray:
         """Maintenance requirement after crediting option value, at least 0."""
-        return np.maximum(0.0, self.requirement_maintenance - self.net_option_value)
+        return np.maximum(0.0, self.requirement_maintenance - self.credit_maintenance)

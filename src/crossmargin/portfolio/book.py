@@ -17,6 +17,7 @@ from itertools import chain, compress
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from crossmargin.basics.arrays import BoolArray, IntArray, offsets_from_counts, owners_of, read_only, run_starts
 from crossmargin.basics.errors import PortfolioError, Problem, UnknownAccountError, raise_problems
@@ -37,17 +38,33 @@ class AccountType(StrEnum):
     GROSS = "gross"
 
 
+class CustomerType(StrEnum):
+    """Whose positions an account holds, for methods that ask clients of one kind for more than those of another.
+
+    `MEMBER` is a clearing member's own, `HEDGER` a client's who has what the positions hedge, `SPECULATOR` any other's.
+    """
+
+    MEMBER = "member"
+    HEDGER = "hedger"
+    SPECULATOR = "speculator"
+
+
+CUSTOMER_TYPES = tuple(CustomerType)
+"""Each customer type at its code in `Book.customer_types`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
     """What is stated of an account, once for all of its rows.
 
     `netting_set` is the name of a cross-margin agreement, `segregation` the id of a segregation (positions under
-    different ids are never netted); `None` is none.
+    different ids are never netted); `None` is none. A `customer_type` of `None` is not stated, which is no type.
     """
 
     netting_set: str | None = None
     segregation: str | None = None
     account_type: AccountType = AccountType.NET
+    customer_type: CustomerType | None = None
 
 
 _UNSTATED = Attributes()
@@ -296,6 +313,26 @@ class Book:
         return self.only(np.flatnonzero(kept))
 
     @property
+    def customer_types(self) -> npt.NDArray[np.int8]:
+        """Customer type of each margin account, shape `(n_margin_accounts,)`: index into `CUSTOMER_TYPES`, -1 if none.
+
+        That of a netting set is what any of its members states; they do not contradict each other.
+        """
+        found = np.full(len(self.margin_accounts), -1, dtype=np.int8)
+        # Accounts of which the same is stated share it, so that few of a million are looked at.
+        distinct = {id(stated): stated for stated in self.attributes}
+        code = {
+            key: CUSTOMER_TYPES.index(stated.customer_type)
+            for key, stated in distinct.items()
+            if stated.customer_type is not None
+        }
+        if code:
+            of_member = np.array([code.get(id(stated), -1) for stated in self.attributes], dtype=np.int8)
+            stating = of_member >= 0
+            found[self.margin_account_of[stating]] = of_member[stating]
+        return read_only(found)
+
+    @property
     def _one_name(self) -> bool:
         """Whether every member is its own margin account and is called so."""
         return self.accounts is self.margin_accounts
@@ -335,6 +372,30 @@ class Book:
             member_positions=member_positions,
             positions=member_positions if shared else renumbered(self.positions),
         )
+
+    def renamed(self, spelled: Callable[[str], str]) -> Book:
+        """The same holdings under other spellings of their instruments; those of one spelling are netted together.
+
+        Raises
+        ------
+        PortfolioError
+            If a sum is too large.
+        """
+        now = [spelled(name) for name in self.instruments]
+        if tuple(now) == self.instruments:
+            return self
+        names = sorted(set(now))
+        held = self.member_positions
+        book = build_book(
+            accounts=self.accounts,
+            instruments=names,
+            rows=PositionRows(account=held.owner(), instrument=_index(names, now)[held.instrument], steps=held.steps),
+            attributes=dict(zip(self.accounts, self.attributes, strict=True)),
+            origins={
+                name: self.origins[old] for old, name in zip(self.instruments, now, strict=True) if old in self.origins
+            },
+        )
+        return replace(book, balances=self.balances)
 
     def with_trades(self, trades: Iterable[tuple[str, str, int]]) -> Book:
         """The book after further `(member, instrument, steps)`; everything else stays as it is.
@@ -515,8 +576,8 @@ def build_book(
     Raises
     ------
     PortfolioError
-        If a netting set has two segregation ids or a gross member, a netting set is called like an account that is
-        not in it, or a sum is too large.
+        If a netting set has two segregation ids, two customer types or a gross member, a netting set is called like an
+        account that is not in it, or a sum is too large.
     """
     kept = tuple(accounts)
     stated: tuple[Attributes, ...] = (_UNSTATED,) * len(kept)
@@ -588,6 +649,7 @@ def _margin_accounts(accounts: tuple[str, ...], attributes: Sequence[Attributes]
 def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> None:
     problems = []
     id_of: dict[str, str | None] = {}
+    type_of: dict[str, CustomerType] = {}
     doubtful = set()
     for stated in attributes:
         if stated.netting_set is not None:
@@ -595,6 +657,9 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
             if id_of.setdefault(stated.netting_set, segregation) != segregation:
                 doubtful.add(stated.netting_set)
             if stated.account_type is AccountType.GROSS:
+                doubtful.add(stated.netting_set)
+            kind = stated.customer_type
+            if kind is not None and type_of.setdefault(stated.netting_set, kind) is not kind:
                 doubtful.add(stated.netting_set)
     for name in id_of:
         outsider = found_name(accounts, name)
@@ -616,6 +681,18 @@ def _check_sets(accounts: Sequence[str], attributes: Sequence[Attributes]) -> No
                     + ", ".join(f"{accounts[k]}={name}" for k, name in zip(inside, written, strict=True)),
                     needed="What is segregated is never netted: one segregation id for the whole set.",
                     column="segregation",
+                    kind=PortfolioError,
+                    account=netting_set,
+                )
+            )
+        kinds = {accounts[k]: kind for k in inside if (kind := attributes[k].customer_type) is not None}
+        if len(set(kinds.values())) > 1:
+            problems.append(
+                Problem(
+                    found=f"netting set '{netting_set}' has {len(set(kinds.values()))} customer types: "
+                    + ", ".join(f"{name}={kind}" for name, kind in kinds.items()),
+                    needed="It is one margin account: one customer type for the whole set.",
+                    column="customer_type",
                     kind=PortfolioError,
                     account=netting_set,
                 )

@@ -56,13 +56,13 @@ class Money:
     decimals: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Money:
+    def of(cls, values: Sequence[float], currency: str) -> Money:
         """The unit in which the largest of `values` has at most seven digits."""
         largest = max((abs(v) for v in values if math.isfinite(v)), default=0.0)
-        for divisor, name in ((1e9, "billion USD"), (1e6, "million USD"), (1e3, "thousand USD")):
+        for divisor, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
             if largest >= 1e4 * divisor:
-                return cls(divisor, name, 0)
-        return cls(1.0, "USD", 0 if largest >= 100 else 2)
+                return cls(divisor, f"{name} {currency}", 0)
+        return cls(1.0, currency, 0 if largest >= 100 else 2)
 
     def __call__(self, value: float, *, signed: bool = False) -> str:
         return numbers.money(value / self.divisor, decimals=self.decimals, signed=signed)
@@ -109,7 +109,7 @@ def heat_map(data: GridPicture, key: str) -> Chart:
     tails_up = [(k, tail) for k, tail in enumerate(data.extended) if tail.move > 0][::-1]
     tails_down = [(k, tail) for k, tail in enumerate(data.extended) if tail.move <= 0][::-1]
     all_values = [*data.pnl[:, rows].ravel().tolist(), *(tail.pnl for tail in data.extended)]
-    amount = Money.of(all_values)
+    amount = Money.of(all_values, data.currency)
     largest = max((abs(v) for v in all_values if math.isfinite(v)), default=0.0)
     width = left + n_times * block + (n_times - 1) * block_gap + right
     contents: list[Markup] = []
@@ -198,8 +198,9 @@ def heat_map(data: GridPicture, key: str) -> Chart:
         note = "The strips outside of the grid are extended moves, of whose P&L only the stated fraction counts."
     if len(rows) < len(data.moves):
         note += f" {len(rows)} of {len(data.moves)} price steps are drawn, the worst among them."
-    described = f"{data.unit}: {data.words} gives {numbers.money(data.worst_pnl)} USD. "
-    described += f"The figures range from {numbers.money(min(all_values))} to {numbers.money(max(all_values))} USD."
+    described = f"{data.unit}: {data.words} gives {numbers.money(data.worst_pnl)} {data.currency}. "
+    described += f"The figures range from {numbers.money(min(all_values))} to {numbers.money(max(all_values))} "
+    described += f"{data.currency}."
     return Chart(
         kind="heat",
         title=data.finding,
@@ -270,7 +271,7 @@ def curve(data: CurvePicture, key: str) -> Chart:
     values = [0.0, loss, *data.now.tolist(), *data.later.tolist()]
     if data.worst:
         values.append(data.worst[1])
-    amount = Money.of(values)
+    amount = Money.of(values, data.currency)
     room = (max(values) - min(values)) * 0.06 or 1.0
     x = svg.Scale(float(data.moves[0]), float(data.moves[-1]), left, width - right)
     y = svg.Scale(min(values) - room, max(values) + room, height - bottom, top)
@@ -336,8 +337,9 @@ def curve(data: CurvePicture, key: str) -> Chart:
         covers = "the unit's share of the requirement" if data.common else "the requirement"
         subtitle += f" Shaded: what {covers} covers."
     described = (
-        f"P&L of {data.unit} now: {numbers.money(data.at_range[0])} USD at {numbers.move(-data.price_range)} and "
-        f"{numbers.money(data.at_range[1])} USD at {numbers.move(data.price_range)}."
+        f"P&L of {data.unit} now: {numbers.money(data.at_range[0])} {data.currency} at "
+        f"{numbers.move(-data.price_range)} and {numbers.money(data.at_range[1])} {data.currency} at "
+        f"{numbers.move(data.price_range)}."
     )
     rows = [
         (numbers.move(round(m, 6)), _level(data.index, m), numbers.money(now), numbers.money(later))
@@ -376,7 +378,7 @@ def waterfall(data: WaterfallPicture, key: str) -> Chart:
         rows_drawn.append((step.label, level, after, "less" if step.change <= 0 else "more"))
         level = after
     rows_drawn.append(("requirement", 0.0, data.requirement, "ours"))
-    amount = Money.of([data.isolated])
+    amount = Money.of([data.isolated], data.currency)
     ends = [end for _, start, stop, _ in rows_drawn for end in (start, stop)]
     x = svg.Scale(min(0.0, *ends), max(1e-9, *ends), 1, _BAR_WIDTH - 1)
     contents: list[Markup] = []
@@ -405,7 +407,8 @@ def waterfall(data: WaterfallPicture, key: str) -> Chart:
         y += _BAR_ROW
     height = y
     described = (
-        f"From {numbers.money(data.isolated)} USD isolated to {numbers.money(data.requirement)} USD: "
+        f"From {numbers.money(data.isolated)} {data.currency} isolated to "
+        f"{numbers.money(data.requirement)} {data.currency}: "
         + "; ".join(f"{step.label} {numbers.money(step.change, signed=True)}" for step in data.steps)
         + "."
     )
@@ -445,7 +448,7 @@ def bars(data: ContributionPicture, key: str, colours: dict[str, int] | None = N
         rest = [item.contribution for item in data.items if id(item) not in kept]
         shown.append((f"other ({len(rest)} positions)", "", math.fsum(rest)))
     values = [value for _, _, value in shown]
-    amount = Money.of([*values, data.requirement])
+    amount = Money.of([*values, data.requirement], data.currency)
     x = svg.Scale(min(0.0, *values), max(1e-9, *values), 1, _BAR_WIDTH - 1)
     contents: list[Markup] = []
     y = 2.0
@@ -463,7 +466,7 @@ def bars(data: ContributionPicture, key: str, colours: dict[str, int] | None = N
     all_of_it = share(data.requirement)
     contents.append(_bar_words(y + 3, "sum = requirement", amount(data.requirement), all_of_it, "strong"))
     described = (
-        f"Contributions to {numbers.money(data.requirement)} USD: "
+        f"Contributions to {numbers.money(data.requirement)} {data.currency}: "
         + "; ".join(f"{label} {numbers.money(value)}" for label, _, value in shown)
         + "."
     )

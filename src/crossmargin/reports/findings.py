@@ -67,6 +67,7 @@ class GridPicture:
     """
 
     account: str
+    currency: str
     unit: str
     moves: FloatArray
     times: tuple[str, ...]
@@ -113,9 +114,10 @@ class GridPicture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CurvePicture:
-    """P&L over price with volatilities unchanged; arrays of shape `(n_points,)`, US dollars."""
+    """P&L over price with volatilities unchanged; arrays of shape `(n_points,)`, requirement currency."""
 
     account: str
+    currency: str
     unit: str
     moves: FloatArray
     now: FloatArray
@@ -165,6 +167,7 @@ class WaterfallPicture:
     """From the isolated sum to the requirement; `isolated + sum(changes) = requirement`."""
 
     account: str
+    currency: str
     isolated: float
     requirement: float
     steps: tuple[Step, ...]
@@ -197,6 +200,7 @@ class ContributionPicture:
     """Who eats the margin, largest first; they sum to the requirement."""
 
     account: str
+    currency: str
     requirement: float
     items: tuple[Contribution, ...] = field(repr=False)
 
@@ -251,6 +255,7 @@ def grid_pictures(evaluation: Evaluation, account: int) -> tuple[GridPicture, ..
         pictures.append(
             GridPicture(
                 account=requirements.margin_accounts[account],
+                currency=requirements.currency,
                 unit=requirements.units.names[u],
                 moves=moves,
                 times=tuple(_after(years) for years in times.tolist()),
@@ -300,6 +305,7 @@ def curve_picture(evaluation: Evaluation, account: int, unit: int, grid: GridPic
         worst = (float(grid.moves[grid.worst[1]]), grid.worst_pnl, grid.words)
     return CurvePicture(
         account=grid.account,
+        currency=grid.currency,
         unit=grid.unit,
         moves=moves,
         now=now,
@@ -357,6 +363,7 @@ def waterfall_picture(evaluation: Evaluation, account: int) -> WaterfallPicture:
         )
     return WaterfallPicture(
         account=requirements.margin_accounts[account],
+        currency=requirements.currency,
         isolated=float(requirements.requirement_isolated[account]),
         requirement=float(requirements.requirement_initial[account]),
         steps=tuple(steps_shown),
@@ -387,7 +394,7 @@ def contribution_picture(evaluation: Evaluation, account: int) -> ContributionPi
     requirements = evaluation.requirements
     held = requirements.contributions
     first, last = held.account_offsets[account : account + 2].tolist()
-    terms = held_instruments(evaluation).instruments
+    terms = None if evaluation.market.listing is not None else held_instruments(evaluation).instruments
     items = []
     for k in range(first, last):
         name = held.instrument_names[int(held.instrument[k])]
@@ -395,7 +402,7 @@ def contribution_picture(evaluation: Evaluation, account: int) -> ContributionPi
         items.append(
             Contribution(
                 label=f"{numbers.quantity(format_quantity(steps))} {name}",
-                words=position_words(terms[int(held.instrument[k])], steps),
+                words=position_words(name if terms is None else terms[int(held.instrument[k])], steps),
                 unit=requirements.units.names[int(held.unit[k])],
                 pnl_worst=float(held.pnl_worst[k]),
                 contribution=float(held.contribution[k]),
@@ -404,13 +411,14 @@ def contribution_picture(evaluation: Evaluation, account: int) -> ContributionPi
     items.sort(key=lambda item: (-item.contribution, item.label))
     return ContributionPicture(
         account=requirements.margin_accounts[account],
+        currency=requirements.currency,
         requirement=float(requirements.requirement_initial[account]),
         items=tuple(items),
     )
 
 
-def position_words(instrument: Instrument, steps: int) -> str:
-    """A position as a person says it: `short 58,000 put of 27 Feb 2026`."""
+def position_words(instrument: Instrument | str, steps: int) -> str:
+    """A position as a person says it: `short 58,000 put of 27 Feb 2026`; by its name where the market has no terms."""
     side = "long" if steps > 0 else "short"
     if isinstance(instrument, VanillaOption):
         right = "call" if instrument.right == Right.CALL else "put"
@@ -420,7 +428,7 @@ def position_words(instrument: Instrument, steps: int) -> str:
         return f"{side} future of {instrument.expiry.day} {instrument.expiry:%b %Y}"
     if isinstance(instrument, Perpetual):
         return f"{side} {instrument.underlying} perpetual"
-    return f"{side} {instrument.underlying}"
+    return f"{side} {instrument if isinstance(instrument, str) else instrument.underlying}"
 
 
 def grid_parameters(evaluation: Evaluation) -> GridParameters | None:
@@ -449,7 +457,7 @@ def unit_underlyings(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def held_instruments(evaluation: Evaluation) -> InstrumentTable:
-    """Terms of everything held, row by row as the contributions index it."""
+    """Terms of everything held, row by row as the contributions index it: of a market that has terms."""
     market = evaluation.market
     return market.instruments.take(market.rows(evaluation.margined.instruments))
 

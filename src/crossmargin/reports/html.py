@@ -23,6 +23,7 @@ from crossmargin.reports.findings import (
     ContributionPicture,
     contribution_picture,
     curve_picture,
+    grid_parameters,
     grid_pictures,
     is_common,
     unit_underlyings,
@@ -46,7 +47,15 @@ LIMITS = (
     "No add-on for liquidity, concentration or the cost of closing a position; no default fund.",
     "Futures and perpetuals are taken as settled: what they gained before is in the balances.",
 )
-"""What no report of this method covers, when the caller states nothing else."""
+"""What no report of the grid family covers, when the caller states nothing else."""
+LIMITS_OF_ANY = (LIMITS[0], LIMITS[3])
+"""Likewise for a method whose own rules say what it charges."""
+
+
+def limits_of(evaluation: Evaluation) -> tuple[str, ...]:
+    """What a report does not cover, as far as it follows from the methodology's family."""
+    return LIMITS if grid_parameters(evaluation) is not None else LIMITS_OF_ANY
+
 
 _STATES = {
     State.HEALTHY: ("●", "healthy"),
@@ -61,7 +70,7 @@ def render_report(
     *,
     account: str | None = None,
     title: str = "Margin report",
-    limits: Sequence[str] = LIMITS,
+    limits: Sequence[str] | None = None,
 ) -> str:
     """The page, as text.
 
@@ -74,7 +83,7 @@ def render_report(
     title : str
         Heading of the page.
     limits : sequence of str
-        What is not covered, one sentence each.
+        What is not covered, one sentence each; `limits_of` if left out.
 
     Raises
     ------
@@ -95,7 +104,7 @@ def render_report(
             _left_out(len(order) - len(chosen)) if account is None else None,
             _notes(evaluation),
             _provenance(evaluation),
-            _limits(limits),
+            _limits(limits_of(evaluation) if limits is None else limits),
         ),
     )
     head = element(

@@ -30,7 +30,7 @@ from crossmargin.market.policy import (
     MissingVol,
 )
 from crossmargin.market.snapshot import Market, VolSource
-from crossmargin.market.stand_ins import Fill, dollar_price
+from crossmargin.market.stand_ins import Fill, asset_price
 from crossmargin.revaluation.black import bachelier, black76, implied_total_vol
 
 PRICED_COLUMNS = ("index", "forward", "vol", "vol_normal", "expiry_years", "discount", "mark", "quote_usd")
@@ -215,7 +215,7 @@ def _quote_usd(
             )
             rate[currency] = np.nan
             continue
-        rate[currency] = dollar_price(
+        rate[currency] = asset_price(
             market, currency, policy, fills, problems, needed_by=names[0], instruments=tuple(names)
         )
     return np.array([rate[instrument.quote_currency] for instrument in held.instruments], dtype=np.float64)

@@ -1,8 +1,11 @@
 """How an account stands: equity against what is required.
 
-    equity         = collateral value + net option value
+    equity         = collateral value + option value that counts at initial
     excess         = equity - initial requirement            (a deficit where negative)
     coverage ratio = equity / initial requirement
+
+How much option value counts against which level is the method's rule. Where less of it counts at maintenance than at
+initial, liquidation is decided with what counts there, and not with `equity`.
 
 Futures and perpetuals are taken as settled: what they gained since is in the balances. States are ordered, and each
 begins below a multiple of a requirement: liquidation below maintenance, call below initial, warning below initial
@@ -21,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossmargin.basics.arrays import FloatArray, read_only
+from crossmargin.methodologies.requirements import AccountRequirements, Requirements
 
 
 class State(StrEnum):
@@ -46,14 +50,13 @@ class Thresholds:
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # no slots: `state` is kept once it was asked for
 class Standing:
-    """Each margin account; arrays of shape `(n_accounts,)`, US dollars.
+    """Each margin account; arrays of shape `(n_accounts,)`, market currency.
 
     `coverage` is infinite where nothing is required (minus infinity if something is owed). `excess` is signed: negative
     is a deficit. `state_code` indexes `STATES`.
     """
 
     collateral_value: FloatArray
-    net_option_value: FloatArray
     equity: FloatArray
     excess: FloatArray
     deficit: FloatArray
@@ -90,15 +93,16 @@ class Standing:
 
 def standing(
     collateral_value: FloatArray,
-    net_option_value: FloatArray,
-    requirement_initial: FloatArray,
-    requirement_maintenance: FloatArray,
+    required: AccountRequirements | Requirements,
     thresholds: Thresholds | None = None,
 ) -> Standing:
-    """Stand requirements against collateral; all arrays of shape `(n_accounts,)`, US dollars."""
+    """Stand what is required against collateral of shape `(n_accounts,)`, in the currency of the requirements."""
     thresholds = thresholds or Thresholds()
-    equity = collateral_value + net_option_value
+    requirement_initial = required.requirement_initial
+    equity = collateral_value + required.credit_initial
+    equity_maintenance = collateral_value + required.credit_maintenance
     assert np.isfinite(equity).all()
+    assert np.isfinite(equity_maintenance).all()
     excess = equity - requirement_initial
     nothing_required = np.where(equity < 0, -np.inf, np.inf)
     coverage = np.divide(equity, requirement_initial, out=nothing_required, where=requirement_initial > 0)
@@ -107,12 +111,11 @@ def standing(
     for state, applies in (
         (State.WARNING, equity < thresholds.warning * requirement_initial),
         (State.CALL, excess < 0),
-        (State.LIQUIDATION, equity < thresholds.liquidation * requirement_maintenance),
+        (State.LIQUIDATION, equity_maintenance < thresholds.liquidation * required.requirement_maintenance),
     ):
         code[applies] = STATES.index(state)
     return Standing(
         collateral_value=read_only(collateral_value),
-        net_option_value=read_only(net_option_value),
         equity=read_only(equity),
         excess=read_only(excess),
         deficit=read_only(np.maximum(0.0, -excess)),

@@ -12,6 +12,7 @@ import numpy as np
 from crossmargin.aggregation.sweep import scenario_pnl, segment_sum, unit_sum
 from crossmargin.aggregation.units import Grouping
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
+from crossmargin.basics.errors import Problem, UnsupportedError
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -72,6 +73,11 @@ class ScenarioGrid:
         return self.parameters.info
 
     @property
+    def market(self) -> None:
+        """Prices come from a market of quotes."""
+        return None
+
+    @property
     def traits(self) -> Traits:
         """A cap on gains is not homogeneous and breaks subadditivity; all else is a maximum of linear functions.
 
@@ -90,6 +96,14 @@ class ScenarioGrid:
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> ContractTable:
         """See `Methodology.price`."""
+        if market.listing is None and market.currency != self.parameters.currency:
+            raise UnsupportedError(
+                Problem(
+                    found=f"a market in {market.currency} for parameters in {self.parameters.currency}",
+                    needed=f"Give a market whose prices are in {self.parameters.currency}.",
+                    kind=UnsupportedError,
+                )
+            )
         return contract_table(instruments, market, self.parameters, policy)
 
     def repriced(self, priced: ContractTable, part: ContractTable) -> ContractTable:
@@ -109,10 +123,13 @@ class ScenarioGrid:
         """See `Methodology.account_requirements`."""
         units = replace(arranged, contracts=priced)
         breakdown = scenario_grid_requirement(units, self._applied)
+        account_value = read_only(_option_value(units)[1])
         return AccountRequirements(
             requirement_initial=read_only(breakdown.requirement),
             requirement_maintenance=read_only(breakdown.maintenance),
-            net_option_value=read_only(_option_value(units)[1]),
+            net_option_value=account_value,
+            credit_initial=account_value,
+            credit_maintenance=account_value,
         )
 
     @property
@@ -133,7 +150,7 @@ class ScenarioGrid:
             units = grid_book(book, priced, Grouping.NETTED)
             breakdown = scenario_grid_requirement(units, self.parameters)
             unit_isolated = _isolated_by_unit(units, alone, isolated.unit_requirement)
-        unit_value, account_value = _option_value(units)
+        unit_value, account_value = map(read_only, _option_value(units))
         result = GridResult(
             book=units,
             breakdown=breakdown,
@@ -149,7 +166,9 @@ class ScenarioGrid:
             requirement_isolated=read_only(
                 segment_sum(isolated.unit_requirement, alone.unit_account, len(book.margin_accounts))
             ),
-            net_option_value=read_only(account_value),
+            net_option_value=account_value,
+            credit_initial=account_value,
+            credit_maintenance=account_value,
             units=Units(
                 account_offsets=units.account_offsets,
                 name_all=lambda: tuple(map(units.unit_name, range(units.holdings.n_units))),
