@@ -14,7 +14,14 @@ from crossmargin.basics.errors import InputError, ParameterError, Problem
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import entry
 
-READERS: dict[str, Callable[[Path], Any]] = {}
+
+def _span_file(path: Path) -> Any:
+    from crossmargin.files.span import read_span
+
+    return read_span(path)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {"span": _span_file}
 """By methodology, what reads the exchange's file that its parameters are. A reader imports what it needs when it is
 called: listing the methodologies loads no parser."""
 

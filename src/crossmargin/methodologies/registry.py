@@ -5,10 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from crossmargin.basics.errors import InputError, Problem
-from crossmargin.methodologies.protocol import Entry, Methodology, MethodologyFactory
+from crossmargin.methodologies.protocol import About, Entry, Methodology, MethodologyFactory, Traits
 from crossmargin.methodologies.scenario_grid.method import isolated, scenario_grid
 
-ENTRIES: dict[str, Entry] = {"scenario-grid": Entry(factory=scenario_grid), "isolated": Entry(factory=isolated)}
+
+def _span(parameters: Any = None, **overrides: Any) -> Methodology:
+    # Imported when it is asked for: who margins under another method need not wait for it.
+    from crossmargin.methodologies.span.method import span
+
+    return span(parameters, **overrides)
+
+
+ENTRIES: dict[str, Entry] = {
+    "scenario-grid": Entry(factory=scenario_grid),
+    "isolated": Entry(factory=isolated),
+    "span": Entry(
+        factory=_span,
+        about=About(
+            version="1",
+            status="published",
+            title="risk arrays of an exchange's file, spreads by priority on one delta ledger",
+            parameters="an exchange's risk parameter file (.spn or .pa2), with a house policy",
+            # With rounded requirements it is not homogeneous either; greedy spreads promise nothing else.
+            traits=Traits(convex=False, homogeneous=True, subadditive=False, euler=False, exact_integers=False),
+        ),
+    ),
+}
 """All of them."""
 
 METHODOLOGIES: dict[str, MethodologyFactory] = {

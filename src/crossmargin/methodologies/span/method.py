@@ -31,15 +31,6 @@ from crossmargin.methodologies.span.recipe import SpanBreakdown, isolated_requir
 from crossmargin.methodologies.span.rules import rules_of
 from crossmargin.portfolio.book import Book
 
-NAME, VERSION, STATUS = "span", "1", "published"
-TITLE = "risk arrays of an exchange's parameter file, spreads on one delta ledger, by priority"
-TAKES = "an exchange's risk parameter file (.spn or .pa2), with a house policy"
-
-
-def traits(*, rounded: bool) -> Traits:
-    """What SPAN promises: greedy spreads are neither convex nor subadditive, and contributions are an allocation."""
-    return Traits(convex=False, homogeneous=not rounded, subadditive=False, euler=False, exact_integers=False)
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpanResult:
@@ -61,10 +52,10 @@ class Span:
     """SPAN with the parameters of one file."""
 
     model: SpanModel
-    name: str = NAME
-    title: str = TITLE
-    version: str = VERSION
-    status: str = STATUS
+    name: str = "span"
+    title: str = "risk arrays of an exchange's file, spreads by priority on one delta ledger"
+    version: str = "1"
+    status: str = "published"
 
     @cached_property
     def info(self) -> ParametersInfo:
@@ -90,9 +81,10 @@ class Span:
 
     @property
     def traits(self) -> Traits:
-        """See `traits`."""
+        """Greedy spreads are neither convex nor subadditive, contributions an allocation; rounding does not scale."""
         policy = self.model.policy
-        return traits(rounded=policy.requirement_decimals is not None or policy.delta_decimals is not None)
+        unrounded = policy.requirement_decimals is None and policy.delta_decimals is None
+        return Traits(convex=False, homogeneous=unrounded, subadditive=False, euler=False, exact_integers=False)
 
     @cached_property
     def market(self) -> Market:
