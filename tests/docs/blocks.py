@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from crossmargin.cli.main import main
-from crossmargin.sample import sample_paths
+from crossmargin.sample import sample_paths, span_sample_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -56,6 +56,10 @@ def lay_out(folder: Path) -> None:
     shutil.copyfile(paths.positions, folder / "positions.csv")
     shutil.copyfile(paths.market, folder / "market.csv")
     shutil.copyfile(paths.balances, folder / "balances.csv")
+    span = span_sample_paths()
+    shutil.copyfile(span.positions, folder / "futures.csv")
+    shutil.copyfile(span.parameters, folder / "exchange.spn")
+    shutil.copyfile(span.contracts, folder / "contracts.csv")
     (folder / "clients.csv").write_text(CLIENTS, encoding="utf-8")
 
 

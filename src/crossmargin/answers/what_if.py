@@ -36,7 +36,13 @@ class WhatIf:
         names = dict.fromkeys((*self.before.requirements.units.components, *self.after.requirements.units.components))
         for name in names:
             rows.append((name, _component(self.before, name), _component(self.after, name)))
-        figures = ("requirement_initial", "requirement_maintenance", "requirement_isolated", "net_option_value")
+        figures = (
+            "requirement_initial",
+            "requirement_maintenance",
+            "requirement_isolated",
+            "net_option_value",
+            "total_initial",
+        )
         rows += [(name, *self._both("requirements", name)) for name in figures]
         if self.before.standing and self.after.standing:
             rows += [(name, *self._both("standing", name)) for name in ("collateral_value", "equity", "excess")]

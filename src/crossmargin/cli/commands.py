@@ -470,6 +470,101 @@ def market(
 
 
 @app.command
+def span_generate(
+    contracts: Path,
+    *,
+    out: Path,
+    as_of: str,
+    extreme_multiple: float = 3.0,
+    extreme_cover: float = 0.33,
+    look_ahead_days: float = 1.0,
+    vol_scan: str = "absolute",
+    model: str = "black76",
+    complex: str = "OWN",
+) -> int:
+    """Make SPAN risk arrays from prices and ranges, where a venue ships no file.
+
+    Parameters
+    ----------
+    contracts
+        CSV with product, kind (PHY, FUT, OOP, OOF), expiry, price_scan, price; of options also strike, right, vol,
+        vol_scan, underlying_price.
+    out
+        Parameter file to write (.spn), for --methodology span --parameters FILE.
+    as_of
+        Date of the prices, like 2026-06-25.
+    extreme_multiple
+        Price scan ranges in scenarios 15 and 16.
+    extreme_cover
+        Part of the loss in these two that counts.
+    look_ahead_days
+        Days that pass until the scenario.
+    vol_scan
+        absolute: added to the volatility; relative: a fraction of it.
+    model
+        black76, or bachelier where prices may be negative.
+    complex
+        Code of the exchange complex to write into the file.
+    """
+    from datetime import date
+
+    from crossmargin.files.span_contracts import generate_span_file
+    from crossmargin.files.span_write import write_spn
+    from crossmargin.methodologies.span.generate import Model, array_rules
+
+    require_places(page=out, beside=(contracts,))
+    problems = []
+    if vol_scan not in ("absolute", "relative"):
+        problems.append(Problem(found=f"--vol-scan {vol_scan}", needed="absolute or relative."))
+    if model not in tuple(Model):
+        problems.append(Problem(found=f"--model {model}", needed=f"{' or '.join(Model)}."))
+    try:
+        business_date = date.fromisoformat(as_of)
+    except ValueError:
+        problems.append(Problem(found=f"--as-of {as_of}", needed="A date like 2026-06-25."))
+    raise_problems(problems)
+    rules = array_rules(
+        extreme_multiple=extreme_multiple,
+        extreme_cover=extreme_cover,
+        look_ahead_days=look_ahead_days,
+        vol_relative=vol_scan == "relative",
+        model=Model(model),
+    )
+    file = generate_span_file(contracts, business_date=business_date, rules=rules, complex_code=complex)
+    write_spn(file, out)
+    print(f"{len(file.contracts):,} contracts of {len(file.commodities):,} combined commodities: {out}")
+    return ANSWERED
+
+
+@app.command
+def span_file(
+    parameters: Path, *, rows: int = 10, json_: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> int:
+    """What an exchange's SPAN parameter file holds, what of it is not used, and what in it looks odd.
+
+    Parameters
+    ----------
+    parameters
+        Risk parameter file: .spn or .pa2, also in gzip or zip.
+    rows
+        Odd things to print of each kind.
+    json_
+        Print JSON: everything that looks odd.
+    """
+    from crossmargin.answers.span_file import file_summary
+    from crossmargin.cli import show
+    from crossmargin.files.span import read_span
+
+    _require_count("--rows", rows, least=0)
+    summary = file_summary(read_span(parameters))
+    if json_:
+        _print_json(summary.to_dict())
+    else:
+        print(show.span_file_text(summary, rows))
+    return ATTENTION if summary.findings else ANSWERED
+
+
+@app.command
 def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
     """List the methodologies, their parameters and the laws they promise.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from crossmargin.answers.compare import Comparison
 from crossmargin.answers.result import MarginResult
+from crossmargin.answers.span_file import FileSummary
 from crossmargin.answers.what_if import WhatIf
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.quantities import format_quantity
@@ -82,7 +83,9 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
         ),
     ]
     if s is None:  # with balances, option value shows in what is over or missing
-        columns.append(Column(header="total", cells=required(r.total_initial), goes=8))
+        # Where the parameters are an exchange's, its own figure is the total.
+        goes = 8 if result.prepared.methodology.market is None else 1
+        columns.append(Column(header="total", cells=required(r.total_initial), goes=goes))
     else:
         columns += [
             # No totals: what one account has over is no cover for another.
@@ -463,6 +466,35 @@ def market_text(market: Market, most: int) -> str:
     if len(market.excluded) > most:
         lines.append(f"  and {len(market.excluded) - most:,} more (--json has all)")
     lines += ["", paragraphs([f"Note: {note}." for note in market.notes])]
+    return "\n".join(lines)
+
+
+def span_file_text(summary: FileSummary, most: int) -> str:
+    """What a SPAN parameter file holds, and the odd things in it."""
+    day = "settlement" if summary.is_settlement else "intraday"
+    lines = [
+        f"{summary.source}: {summary.form} of {summary.complex}, {summary.business_date}, {day}, "
+        f"in {', '.join(summary.currencies)}",
+        "",
+    ]
+    held = {f"contracts {kind}": count for kind, count in summary.contracts.items()} | summary.rules
+    lines.append(
+        table(
+            [
+                Column(header="in the file", cells=list(held), align="left"),
+                Column(header="", cells=[f"{count:,}" for count in held.values()]),
+            ]
+        )
+    )
+    lines.append("")
+    lines += [f"Not used: {count:,} x {visible(name)}" for name, count in summary.skipped.items()]
+    lines += [f"Never formed: {visible(one)}" for one in summary.never_formed[:most]]
+    for finding in summary.findings:
+        names = ", ".join(visible(name) for name in finding.names[:most])
+        more = f" and {len(finding.names) - most:,} more" if len(finding.names) > most else ""
+        lines.append(paragraphs([f"Odd: {len(finding.names):,} {finding.what}: {names}{more}"]))
+    if not summary.findings:
+        lines.append("Nothing looks odd.")
     return "\n".join(lines)
 
 

@@ -126,7 +126,7 @@ def _move(name: str, multiple: float) -> str:
 
 def _fraction(value: float) -> tuple[float, int]:
     """A multiple as numerator and denominator that divide to it again: thirds are thirds."""
-    return next(((value * bottom, bottom) for bottom in (1, 3) if (value * bottom).is_integer()), (value, 1))
+    return next(((value * bottom, bottom) for bottom in (1, 3) if float(value * bottom).is_integer()), (value, 1))
 
 
 def _exchanges(file: SpanFile) -> Iterator[str]:

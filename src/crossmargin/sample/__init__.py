@@ -41,6 +41,24 @@ def sample_paths() -> SamplePaths:
     )
 
 
+class SpanSamplePaths(NamedTuple):
+    """The three files of the SPAN sample: invented contracts, the parameter file made of them, accounts that hold some."""
+
+    contracts: Path
+    parameters: Path
+    positions: Path
+
+
+def span_sample_paths() -> SpanSamplePaths:
+    """Where the files of the SPAN sample stand."""
+    folder = Path(str(resources.files(__package__)))
+    return SpanSamplePaths(
+        contracts=folder / "span_contracts.csv",
+        parameters=folder / "span_sample.spn",
+        positions=folder / "span_positions.csv",
+    )
+
+
 def sample_market() -> Market:
     """The sample chain, with what is known and inferred of it."""
     return replace(read_market(sample_paths().market), source="sample BTC chain, 2021-10-20", notes=NOTES)

@@ -183,16 +183,18 @@ def _exposure(model: SpanModel, row: IntArray) -> tuple[FloatArray, FloatArray]:
     spot[model.rules.commodity_of_contract[physical[::-1]]] = contracts.price[physical[::-1]]
     is_option = contracts.right[row] != 0
     underlying = spot[model.rules.commodity_of_contract[row]]
-    missing = np.flatnonzero(np.isnan(np.where(is_option, underlying, contracts.price[row])))
+    missing = np.isnan(np.where(is_option, underlying, contracts.price[row]))
+    commodity = model.rules.commodity_of_contract[row]
     raise_problems(
         [
             Problem(
-                found=f"no price by which to charge exposure margin of '{contract}' in {file.source}",
-                needed="Leave exposure margin out with the option exposure=off.",
+                found=f"no price of the underlying of '{file.commodities[c].code}' in {file.source}, by which exposure "
+                "margin is charged",
+                needed="Leave exposure margin out: --option exposure=off.",
                 kind=MissingQuoteError,
-                instrument=contract,
+                instruments=tuple(contract_name(file, int(k)) for k in row[missing & (commodity == c)].tolist()),
             )
-            for contract in (contract_name(file, int(row[k])) for k in missing.tolist())
+            for c in np.unique(commodity[missing]).tolist()
         ]
     )
     value = rate * contracts.value_factor[row]
@@ -296,18 +298,19 @@ class SpanBook:
     def ledger_book(self, net_delta: FloatArray, tier_price_risk: FloatArray) -> LedgerBook:
         """What the delta ledger reads."""
         n = self.holdings.n_units
-        return LedgerBook(
-            account_units=self.layout.account_offsets,
-            forms_spreads=read_only(self.forms_spreads.astype(np.int64)),
-            unit_commodity=self.commodity,
-            unit_held=read_only((np.diff(self.holdings.offsets) > 0).astype(np.int64)),
-            unit_months=read_only(np.searchsorted(self.month_unit, np.arange(n + 1))),
-            month=self.month,
-            net_delta=read_only(net_delta),
-            tier_offsets=read_only(np.searchsorted(self.tier_unit, np.arange(n + 1))),
-            tier=self.tier,
-            tier_price_risk=read_only(tier_price_risk),
-        )
+        columns = {
+            "account_units": self.layout.account_offsets,
+            "forms_spreads": self.forms_spreads.astype(np.int64),
+            "unit_commodity": self.commodity,
+            "unit_held": (np.diff(self.holdings.offsets) > 0).astype(np.int64),
+            "unit_months": np.searchsorted(self.month_unit, np.arange(n + 1)),
+            "month": self.month,
+            "net_delta": net_delta,
+            "tier_offsets": np.searchsorted(self.tier_unit, np.arange(n + 1)),
+            "tier": self.tier,
+            "tier_price_risk": tier_price_risk,
+        }
+        return LedgerBook(**{name: read_only(values) for name, values in columns.items()})
 
 
 _NOTHING = Holdings(offsets=np.zeros(1, dtype=np.int64), instrument=np.zeros(0, dtype=np.int64), quantity=np.zeros(0))

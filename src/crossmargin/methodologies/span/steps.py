@@ -8,8 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, LaidOut, compiled_if_worth, scenario_pnl, segment_sum, unit_sum
+from crossmargin.aggregation.sweep import (
+    Holdings,
+    LaidOut,
+    blocks,
+    compiled_if_worth,
+    scenario_pnl,
+    segment_sum,
+    unit_sum,
+)
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
+from crossmargin.basics.threads import for_each_range
 from crossmargin.methodologies.span import ledger
 from crossmargin.methodologies.span.ledger import LedgerBook, LedgerFigures
 from crossmargin.methodologies.span.parameters import N_SCENARIOS
@@ -79,11 +88,25 @@ def settled(
             columns |= {name: np.zeros(length, dtype=kind) for name, kind in names.items()}
         figures = LedgerFigures(loss=loss.copy(), n_recorded=np.zeros(2, dtype=np.int64), **columns)
         n_accounts = len(book.account_units) - 1
-        _kernels(n_months * 3_000).settle(rules, paired, book, figures, 0, n_accounts)
+        settle = _kernels(n_months * 3_000).settle
+        if not record:
+
+            def some_accounts(first: int, last: int) -> None:
+                # Nothing is shared but the counters of what is recorded, and of these each has its own.
+                own = figures._replace(n_recorded=np.zeros(2, dtype=np.int64))
+                settle(rules, paired, book, own, first, last)
+
+            for_each_range(some_accounts, list(blocks(n_accounts, _CHUNK_ACCOUNTS)))
+            return figures
+        settle(rules, paired, book, figures, 0, n_accounts)
         formed, entries = figures.n_recorded.tolist()
-        if not record or (formed <= room[0] and entries <= room[1]):
+        if formed <= room[0] and entries <= room[1]:
             return figures
         room = (formed, entries)  # as many as there are: the second time they fit
+
+
+_CHUNK_ACCOUNTS = 2048
+"""Accounts that a thread settles at once."""
 
 
 def _first_room(n_months: int) -> tuple[int, int]:
