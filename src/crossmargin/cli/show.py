@@ -435,7 +435,7 @@ def what_if_text(answer: WhatIf) -> str:
 
 def _rounded(name: str, value: float) -> str:
     """Against the account: what is required up, what is there down."""
-    if name.startswith("requirement"):
+    if name.startswith(("requirement", "total")):
         return numbers.requirement(value)
     return numbers.available(value) if name in ("collateral_value", "equity", "excess") else numbers.money(value)
 

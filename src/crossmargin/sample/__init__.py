@@ -42,7 +42,7 @@ def sample_paths() -> SamplePaths:
 
 
 class SpanSamplePaths(NamedTuple):
-    """The three files of the SPAN sample: invented contracts, the parameter file made of them, accounts that hold some."""
+    """The files of the SPAN sample: invented contracts, the parameter file made of them, accounts that hold some."""
 
     contracts: Path
     parameters: Path

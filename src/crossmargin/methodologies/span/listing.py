@@ -211,8 +211,10 @@ class SpanListing:
                 kinds = _KINDS[word]
             elif word in _RIGHTS and not right:
                 right = _RIGHTS[word]
-            elif not period and (said := period_of(of_option)) is not None:
-                period, underlying = said, (period_of(of_future) or "") if of_future else ""
+            elif not period and (said := period_of(word)) is not None:
+                period = said
+            elif not period and (said := period_of(of_option)) is not None and of_future:
+                period, underlying = said, period_of(of_future) or ""
             elif strike is None and _NUMBER.fullmatch(word):
                 strike = float(word)
             else:
@@ -249,6 +251,8 @@ class SpanListing:
         if not products:
             kinds = sorted({file.products[p].kind.name for p in self._products[wanted.codes[0].upper()]})
             return found, f"Of '{wanted.codes[0]}' the file lists {', '.join(kinds)}."
+        if not wanted.right and wanted.strike is None:  # no option is asked for, unless there are only options
+            products = [p for p in products if not file.products[p].kind.is_option] or products
         rows = np.array([k for p in products for k in self._contracts_of(p)], dtype=np.int64)
         contracts = file.contracts
         if not len(rows):

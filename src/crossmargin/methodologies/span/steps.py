@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -90,13 +92,7 @@ def settled(
         n_accounts = len(book.account_units) - 1
         settle = _kernels(n_months * 3_000).settle
         if not record:
-
-            def some_accounts(first: int, last: int) -> None:
-                # Nothing is shared but the counters of what is recorded, and of these each has its own.
-                own = figures._replace(n_recorded=np.zeros(2, dtype=np.int64))
-                settle(rules, paired, book, own, first, last)
-
-            for_each_range(some_accounts, list(blocks(n_accounts, _CHUNK_ACCOUNTS)))
+            for_each_range(partial(_settle_unrecorded, settle, rules, paired, book, figures), _chunks(n_accounts))
             return figures
         settle(rules, paired, book, figures, 0, n_accounts)
         formed, entries = figures.n_recorded.tolist()
@@ -105,8 +101,22 @@ def settled(
         room = (formed, entries)  # as many as there are: the second time they fit
 
 
-_CHUNK_ACCOUNTS = 2048
-"""Accounts that a thread settles at once."""
+def _settle_unrecorded(
+    settle: Callable[..., None],
+    rules: LedgerRules,
+    paired: IntArray,
+    book: LedgerBook,
+    figures: LedgerFigures,
+    first: int,
+    last: int,
+) -> None:
+    # Accounts share nothing but the counters of what is recorded: of these every thread has its own.
+    settle(rules, paired, book, figures._replace(n_recorded=np.zeros(2, dtype=np.int64)), first, last)
+
+
+def _chunks(n_accounts: int) -> list[tuple[int, int]]:
+    """Accounts that threads settle at once."""
+    return list(blocks(n_accounts, 2048))
 
 
 def _first_room(n_months: int) -> tuple[int, int]:
