@@ -260,7 +260,9 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
     shown = order[:MOST_ACCOUNTS_IN_TABLE]
     currency = requirements.currency
     head = ["account", "requirement", "isolated", "saving", "%", "net option value"]
-    if stands is not None:
+    if stands is None:  # with balances, option value shows in what is over or missing
+        head.append("total")
+    else:
         head += ["equity", "excess", "coverage", "state"]
     if not order:
         return element("section", element("h2", "Accounts"), element("p", "The book holds no account."))
@@ -276,7 +278,9 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
             float(requirements.requirement_initial[index]), float(requirements.requirement_isolated[index])
         )
         row.append(numbers.money(float(requirements.net_option_value[index])))
-        if stands is not None:
+        if stands is None:
+            row.append(numbers.requirement(float(requirements.total_initial[index])))
+        else:
             row += [
                 numbers.available(float(stands.equity[index])),
                 numbers.available(float(stands.excess[index])),
@@ -293,7 +297,9 @@ def _accounts_table(evaluation: Evaluation, order: list[int], detailed: set[int]
     ]
     total += [numbers.money(alone - need), numbers.percent(float((alone - need) / alone) if alone else None)]
     total.append(numbers.money(math.fsum(requirements.net_option_value.tolist())))
-    if stands is not None:
+    if stands is None:
+        total.append(numbers.money(numbers.requirement_total(requirements.total_initial)))
+    else:
         # No totals: the excess of one account is no cover for another.
         total += ["", "", "", ""]
     left_out = None
@@ -406,7 +412,7 @@ def _account(evaluation: Evaluation, index: int) -> Markup:
         "section",
         heading,
         element("p", _worst_words(evaluation, index), class_="lead"),
-        _what_makes_it(contributions),
+        _what_makes_it(contributions, is_gradient=evaluation.methodology.traits.euler),
         _units_table(evaluation, index, colours),
         pictures,
         made_of,
@@ -434,6 +440,7 @@ def _account_facts(evaluation: Evaluation, index: int) -> Markup:
         ("isolated", cells[1]),
         ("saving", join(cells[2], element("span", f" {cells[3]}", class_="faint"))),
         ("net option value", numbers.money(float(requirements.net_option_value[index]))),
+        ("total after it", numbers.requirement(float(requirements.total_initial[index]))),
     ]
     if stands is not None:
         facts += [
@@ -485,7 +492,10 @@ def _worst_words(evaluation: Evaluation, index: int) -> str:
     return f"Worst scenario{'s' if len(said) > 1 else ''}: {words}."
 
 
-def _what_makes_it(picture: ContributionPicture) -> Markup | None:
+def _what_makes_it(picture: ContributionPicture, *, is_gradient: bool) -> Markup | None:
+    meaning = "what a small change of the position changes, while the worst scenario stays the worst"
+    if not is_gradient:
+        meaning = "an allocation by loss in the worst scenario and by the delta that charges and credits took"
     if len(picture.items) < 2:
         return None
     adding = [item for item in picture.items if item.contribution > 0][:3]
@@ -516,8 +526,7 @@ def _what_makes_it(picture: ContributionPicture) -> Markup | None:
         ),
         element(
             "p",
-            "Shares of the requirement: what a small change of the position changes, while the worst scenario stays "
-            "the worst.",
+            f"Shares of the requirement: {meaning}.",
             class_="source",
         ),
         class_="makes",

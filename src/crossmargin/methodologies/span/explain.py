@@ -133,17 +133,18 @@ class _View:
         who = tuple(CustomerType)[int(self.book.customer[u])].value
         if factor == 1.0 and decimals is None:
             return below
-        product = below
+        product, exact = below, below.value * factor
+        is_rounded = decimals is not None and exact != value
         if factor != 1.0:
             product = Explanation(
-                label=f"{label}, unrounded" if decimals is not None else label,
-                value=below.value * factor,
+                label=f"{label}, unrounded" if is_rounded else label,
+                value=exact,
                 unit=below.unit,
                 rule="product",
                 parts=(below, Explanation(label=f"{what} of a {who}", value=factor, source=self.model.file.source)),
                 source=f"{SOURCE}: account types",
             )
-        if decimals is None or product.value == value:
+        if decimals is None or not is_rounded:
             return product
         return Explanation(
             label=label,
