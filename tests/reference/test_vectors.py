@@ -14,7 +14,9 @@ def test_vector(vector: Vector, reference_dir: Path) -> None:
     run = runner_of(vector.kind)
     if run is not None:
         done = run.runner(vector)
-        left = set(vector.body["expected"]) - done - set(run.not_yet)
+        # Some files call it by another name: what begins with `expected` is a figure by itself then.
+        expected = vector.body.get("expected") or [name for name in vector.body if name.startswith("expected")]
+        left = set(expected) - done - set(run.not_yet)
         assert done, f"'{vector.id}': the runner of '{vector.kind}' checked nothing"
         assert not left, f"'{vector.id}': neither checked nor listed as not yet: {', '.join(sorted(left))}"
         return

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from tests.reference import runners
+from tests.reference import runners, span_runners
 from tests.reference.loader import Vector
 
-SPAN = "SPAN"
 VENUES = "crypto venues"
 MODELS = "model-based margin and its statistics"
 SIMM = "SIMM"
@@ -50,6 +49,24 @@ RUN: dict[str, Run] = {
         not_yet={**dict.fromkeys(_VENUE_FIGURES, VENUES), "unit": "a label, not a figure"},
     ),
     "vectors_published / scan_risk": Run(runner=runners.risk_array_scan),
+    **{
+        f"vectors_published / {name}": Run(runner=getattr(span_runners, name))
+        for name in (
+            "calendar_spread_total",
+            "contract_value",
+            "info",
+            "initial_to_maintenance",
+            "inter_commodity_credit",
+            "inter_commodity_credit_outright",
+            "intra_spread_count",
+            "net_delta",
+            "pa2_parse",
+            "short_option_minimum",
+            "total",
+        )
+    },
+    "vectors_marginism_nse": Run(runner=span_runners.nse),
+    "vectors_tiers_inter_kdpw": Run(runner=span_runners.kdpw),
 }
 
 _DOCUMENTED = {
@@ -94,19 +111,6 @@ _DYDX = [
     "position_margin",
     "undercollateralized_transition",
 ]
-_SPAN_PUBLISHED = [
-    "calendar_spread_total",
-    "contract_value",
-    "info",
-    "initial_to_maintenance",
-    "inter_commodity_credit",
-    "inter_commodity_credit_outright",
-    "intra_spread_count",
-    "net_delta",
-    "pa2_parse",
-    "short_option_minimum",
-    "total",
-]
 _STATISTICS = [
     "acerbi_szekely_Z1_Z2",
     "acerbi_szekely_Z2_critical_value_MC",
@@ -149,7 +153,6 @@ _RESOURCES = [
     "one_factor_default_count",
     "prisma_like_subsample",
 ]
-_SPAN_FILES = ("vectors_marginism_nse", "vectors_tiers_inter_kdpw")
 _STRATEGY_FILES = (
     "vectors_cboe2007_strategy_vs_portfolio",
     "vectors_cboe_manual",
@@ -165,8 +168,6 @@ NOT_YET: dict[str, str] = {
     **{f"worked examples from public documentation / {name}": why for name, why in _DOCUMENTED.items()},
     **{f"Drift* / {name}": VENUES for name in _DRIFT},
     **{f"dYdX* / {name}": VENUES for name in _DYDX},
-    **{f"vectors_published / {name}": SPAN for name in _SPAN_PUBLISHED},
-    **dict.fromkeys(_SPAN_FILES, SPAN),
     **dict.fromkeys(_STRATEGY_FILES, STRATEGY),
     **{f"vectors / {name}": MODELS for name in _STATISTICS},
     **{f"vectors_ccp / {name}": CCP for name in _RESOURCES},
@@ -179,9 +180,9 @@ FILES: dict[str, str] = {
     "*PROVENANCE.md": PEOPLE,
     "*LICENSE*": PEOPLE,
     "simm/*": SIMM,
-    "span/*.spn": SPAN,
-    "span/*.pa2": SPAN,
-    "span/nse_banknifty_rpf_extract_*.csv.gz": SPAN,
+    "span/*.spn": "read by the vectors that name it",
+    "span/*.pa2": "genuine records: tests/files/test_span_pa2.py",
+    "span/nse_banknifty_rpf_extract_*.csv.gz": "genuine figures: tests/methodologies/span/test_span_real_arrays.py",
     "stats/*.csv": MODELS,
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -298,7 +299,7 @@ class SpanBook:
     def ledger_book(self, net_delta: FloatArray, tier_price_risk: FloatArray) -> LedgerBook:
         """What the delta ledger reads."""
         n = self.holdings.n_units
-        columns = {
+        columns: dict[str, Any] = {
             "account_units": self.layout.account_offsets,
             "forms_spreads": self.forms_spreads.astype(np.int64),
             "unit_commodity": self.commodity,
