@@ -14,6 +14,8 @@ from tests import listed
 
 ROOT = Path(__file__).resolve().parents[1]
 
+os.environ["CROSSMARGIN_CACHE_DIR"] = "off"  # no test leaves parsed files in a user's folder
+
 settings.register_profile("crossmargin", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("crossmargin")
 

@@ -182,7 +182,7 @@ FILES: dict[str, str] = {
     "simm/*": SIMM,
     "span/*.spn": "read by the vectors that name it",
     "span/*.pa2": "genuine records: tests/files/test_span_pa2.py",
-    "span/nse_banknifty_rpf_extract_*.csv.gz": "genuine figures: tests/methodologies/span/test_span_real_arrays.py",
+    "span/nse_banknifty_rpf_extract_*.csv.gz": "genuine figures: tests/methodologies/span/test_span_genuine.py",
     "stats/*.csv": MODELS,
 }
 
