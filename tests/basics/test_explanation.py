@@ -31,6 +31,13 @@ def node(rule: str, *values: float) -> Explanation:
         ("share of the gain, at most the cap: minus min(first x second, third)", (10.0, 0.6, 100.0), -6.0),
         ("share of the gain, at most the cap: minus min(first x second, third)", (10.0, 0.6, 5.0), -5.0),
         ("absolute value of the sum", (-5.0, 2.0), 3.0),
+        ("lesser of", (3.0, 5.0), 3.0),
+        ("largest, at least 0", (-3.0, 5.0, 4.0), 5.0),
+        ("largest, at least 0", (-3.0, -5.0), 0.0),
+        ("minus the product", (4.0, 0.5, 3.0), -6.0),
+        ("first over second", (6.0, 4.0), 1.5),
+        ("first to as many decimals as second", (2.345, 2.0), 2.35),
+        ("first to as many decimals as second", (2.5, 0.0), 3.0),
     ],
 )
 def test_rule(rule: str, values: tuple[float, ...], whole: float) -> None:
