@@ -68,7 +68,7 @@ def cache_folder() -> Path | None:
 
 def _place(digest: str) -> Path | None:
     folder = cache_folder()
-    return None if folder is None else folder / f"span-{digest.removeprefix('sha256:')[:40]}.npz"
+    return None if folder is None else folder / f"span-{digest.removeprefix('sha256:')}.npz"
 
 
 def load(digest: str, source: str) -> SpanFile | None:
