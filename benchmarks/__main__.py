@@ -17,6 +17,7 @@ MODULES = (
     "benchmarks.book",
     "benchmarks.live",
     "benchmarks.cluster",
+    "benchmarks.span",
     "benchmarks.cli",
 )
 
