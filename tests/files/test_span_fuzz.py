@@ -1,4 +1,4 @@
-"""Mutated parameter files: nothing but a file or a typed error comes out. `tools.fuzz_span` runs as many as one likes."""
+"""Mutated parameter files: nothing but a file or a typed error comes out. `tools.fuzz_span` runs more of them."""
 
 from __future__ import annotations
 
