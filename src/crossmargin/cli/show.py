@@ -492,7 +492,9 @@ def span_file_text(summary: FileSummary, most: int) -> str:
     for finding in summary.findings:
         names = ", ".join(visible(name) for name in finding.names[:most])
         more = f" and {len(finding.names) - most:,} more" if len(finding.names) > most else ""
-        lines.append(paragraphs([f"Odd: {len(finding.names):,} {finding.what}: {names}{more}"]))
+        text = f"Odd: {len(finding.names):,} {finding.what}: {names}{more}"
+        # Names as they stand in the file: no hyphen of theirs becomes a minus sign.
+        lines.append(textwrap.fill(text, width(), subsequent_indent="  ", break_long_words=False))
     if not summary.findings:
         lines.append("Nothing looks odd.")
     return "\n".join(lines)

@@ -98,6 +98,28 @@ def test_an_answer_is_in_the_currency_asked_for_and_conversions_are_the_files() 
         cm.margin([{"account": "a", "instrument": "FF 202607", "quantity": 1}], methodology=lost)
 
 
+def test_exposure_is_of_the_future_that_an_option_is_on_or_of_the_physical() -> None:
+    maker = FileMaker()
+    maker.commodity("F")
+    maker.commodity("P")
+    for period, price in (("202607", 100.0), ("202609", 110.0)):
+        maker.future("F", period, 5.0, price=price)
+        maker.options("F", period, (100.0,), underlying_period=period)
+    maker.contract("P", Kind.PHY, "", loss=[0.0] * 16, price=50.0)
+    maker.options("P", "202607", (50.0,), underlying=50.0, kind=Kind.OOP)
+    method = span(maker.file(), exposure="0.1", requirement_decimals="none")
+
+    def exposure(name: str, quantity: int) -> float:
+        result = cm.margin([{"account": "a", "instrument": name, "quantity": quantity}], methodology=method)
+        return float(result.evaluation.requirements.units.components["exposure_margin"][0])
+
+    assert exposure("F 202609 C 100", -2) == pytest.approx(22.0)
+    assert exposure("F 202607 P 100", -2) == pytest.approx(20.0)
+    assert exposure("P 202607 C 50", -2) == pytest.approx(10.0)
+    assert exposure("P 202607 C 50", 2) == 0.0
+    assert exposure("F 202607", -3) == exposure("F 202607", 3) == pytest.approx(30.0)
+
+
 def test_an_option_without_a_price_is_refused() -> None:
     maker = FileMaker()
     maker.commodity("N")

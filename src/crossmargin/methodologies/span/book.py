@@ -177,15 +177,21 @@ def _exposure(model: SpanModel, row: IntArray) -> tuple[FloatArray, FloatArray]:
     contracts, file, exposure = model.file.contracts, model.file, model.policy.exposure
     if exposure is None:
         return np.zeros(len(row)), np.zeros(len(row))
-    rate = np.array([exposure.rate(one.code) for one in file.commodities])[model.rules.commodity_of_contract[row]]
-    spot = np.full(len(file.commodities), np.nan)
-    kinds = np.array([one.kind for one in file.products], dtype=np.int64)[contracts.product]
-    physical = np.flatnonzero((kinds == Kind.PHY) & (model.rules.commodity_of_contract >= 0))
-    spot[model.rules.commodity_of_contract[physical[::-1]]] = contracts.price[physical[::-1]]
-    is_option = contracts.right[row] != 0
-    underlying = spot[model.rules.commodity_of_contract[row]]
-    missing = np.isnan(np.where(is_option, underlying, contracts.price[row]))
     commodity = model.rules.commodity_of_contract[row]
+    rate = np.array([exposure.rate(one.code) for one in file.commodities])[commodity]
+    kinds = np.array([one.kind for one in file.products], dtype=np.int64)[contracts.product]
+    is_option = contracts.right[row] != 0
+    is_on_future = kinds[row] == Kind.OOF
+    underlying = np.full(len(row), np.nan)
+    for kind, chosen, place in (
+        (Kind.PHY, ~is_on_future, model.rules.commodity_of_contract),
+        (Kind.FUT, is_on_future, model.rules.month_of_contract),  # an option's delta is in its future's month
+    ):
+        listed = np.flatnonzero((kinds == kind) & (place >= 0))
+        of_place = np.full(int(place.max(initial=-1)) + 1, np.nan)
+        of_place[place[listed[::-1]]] = contracts.price[listed[::-1]]
+        underlying[chosen] = of_place[place[row[chosen]]]
+    missing = np.isnan(np.where(is_option, underlying, contracts.price[row]))
     raise_problems(
         [
             Problem(

@@ -146,7 +146,9 @@ def policy_for(file: SpanFile, name: str | None = None, **changes: str | None) -
         try:
             policy = replace(policy, **{field: _READERS[field](str(text), policy)})
         except KeyError:
-            problems.append(_wrong(f"'{field}' is no option of span", f"Its options: {', '.join(_READERS)}."))
+            problems.append(
+                _wrong(f"'{field}' is no option of span", f"Its options: policy, currency, {', '.join(_READERS)}.")
+            )
         except ValueError:
             problems.append(_wrong(f"{field} is '{text}'", f"It is {_VALUES[field]}."))
     raise_problems(problems)
