@@ -428,9 +428,9 @@ def expect_work(multiplications: int) -> None:
         compiled_kernels()
 
 
-def compiled_if_worth(multiplications: int) -> bool:
-    """Whether work of this size runs compiled: it is large, or this process has paid for the compiler already."""
-    return not _is_small(multiplications)
+def compiled_if_worth(multiplications: int, module: str = _KERNELS) -> bool:
+    """Whether work of this size runs compiled: it is large, or this process has paid for that module already."""
+    return module in sys.modules or multiplications >= _COMPILED_FROM
 
 
 class _Sweep:
@@ -504,7 +504,7 @@ class _Sweep:
 
 def _is_small(multiplications: int) -> bool:
     """Whether the numpy loop is the quicker one: in a process without kernels it saves their import."""
-    return _KERNELS not in sys.modules and multiplications < _COMPILED_FROM
+    return not compiled_if_worth(multiplications)
 
 
 def segment_sum(values: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:

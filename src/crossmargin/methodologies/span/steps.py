@@ -59,9 +59,12 @@ def price_risk(loss: FloatArray, paired: IntArray) -> PriceRisk:
     return PriceRisk(scan_risk=scan, scenario=scenario, time_risk=time, vol_risk=vol, price_risk=price)
 
 
+_COMPILED = "crossmargin.methodologies.span.compiled_ledger"
+
+
 def _kernels(work: int) -> ModuleType:
     """The ledger as it runs: plain, or compiled where the work is worth it or the process has compiled already."""
-    if compiled_if_worth(work):
+    if compiled_if_worth(work, _COMPILED):
         from crossmargin.methodologies.span import compiled_ledger
 
         return compiled_ledger
