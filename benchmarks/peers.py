@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from crossmargin.methodologies.scenario_grid.book import GridBook
-from crossmargin.methodologies.scenario_grid.parameters import GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.book import GridBook
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import GridParameters
 
 MONTH_YEARS = 30.0 / 365.0
 

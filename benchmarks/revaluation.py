@@ -27,9 +27,9 @@ from crossmargin.instruments.table import Kind
 from crossmargin.instruments.terms import VanillaOption
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
-from crossmargin.methodologies.scenario_grid.book import GridBook
-from crossmargin.methodologies.scenario_grid.method import GridResult, scenario_grid
-from crossmargin.methodologies.scenario_grid.parameters import load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.book import GridBook
+from crossmargin.methodologies.venue_grids.scenario_grid.method import GridResult, scenario_grid
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
 from crossmargin.portfolio.book import Book, PositionRows, build_book
 from crossmargin.revaluation.black import black76
 from crossmargin.revaluation.inputs import pricing_inputs

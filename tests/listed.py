@@ -116,6 +116,7 @@ class Charges:
 
     name, version, status, title = NAME, "1", "own", "a charge for every contract"
     traits = TRAITS
+    schedule, net_margin = None, False
 
     def __init__(self, contracts: Contracts, share: float = 0.8) -> None:
         self.contracts = contracts

@@ -237,7 +237,9 @@ def test_american_options_are_refused_by_name(run: Run, data_dir: Path, tmp_path
 
 def test_negative_oil_end_to_end(run: Run, tmp_path: Path) -> None:
     parameters = json.loads(
-        (Path(crossmargin.__file__).parent / "methodologies/scenario_grid/venue-grid-2026.json").read_text("utf-8")
+        (Path(crossmargin.__file__).parent / "methodologies/venue_grids/scenario_grid/venue-grid-2026.json").read_text(
+            "utf-8"
+        )
     )
     parameters["underlyings"]["CL"] = parameters["underlyings"]["BTC"]
     (tmp_path / "own.json").write_text(json.dumps(parameters | {"name": "own"}), encoding="utf-8")

@@ -106,7 +106,7 @@ def test_shards_one_after_the_other_are_the_answer_of_one_process(
 
 def work(path: Path, dealt: Plan, balances: Path | None = None, method: Methodology = METHOD) -> Work:
     market = method.market or books.market()
-    assets = _assets(_balance_lines(balances), market) if balances else ()
+    assets = _assets(_balance_lines(balances), market, method) if balances else ()
     return Work(
         positions_file=path.name,
         balances_file=balances and balances.name,

@@ -19,8 +19,8 @@ from crossmargin.files.case import cut_case, read_case, write_case
 from crossmargin.files.inputs import read_inputs
 from crossmargin.files.market import read_market
 from crossmargin.files.positions import read_positions
-from crossmargin.methodologies.scenario_grid import parameters
-from crossmargin.methodologies.scenario_grid.parameters import load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid import parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
 from crossmargin.sample import sample_market, sample_paths
 
 SHIPPED = Path(parameters.__file__).parent / "venue-grid-2026.json"

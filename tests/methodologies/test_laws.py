@@ -208,7 +208,11 @@ def test_a_cap_on_gains_is_not_promised_to_scale() -> None:
 
 
 def _document(**shape: Any) -> dict[str, Any]:
-    text = resources.files("crossmargin.methodologies.scenario_grid").joinpath("venue-grid-2026.json").read_text()
+    text = (
+        resources.files("crossmargin.methodologies.venue_grids.scenario_grid")
+        .joinpath("venue-grid-2026.json")
+        .read_text()
+    )
     document: dict[str, Any] = json.loads(text)
     document["shape"] |= shape
     for own in document["underlyings"].values():  # no move stops short of what the law is about

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crossmargin.basics.errors import ParameterError
-from crossmargin.methodologies.scenario_grid.parameters import load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
 
 
 def test_an_extended_move_inside_the_range_would_count_more_than_whole() -> None:

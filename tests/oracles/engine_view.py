@@ -9,7 +9,7 @@ from crossmargin.instruments.table import Kind
 from crossmargin.instruments.terms import VanillaOption
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.requirements import Requirements
-from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters
 from crossmargin.portfolio.book import Book
 from tests.oracles.grid_oracle import Account, Contract, Figures, Rules
 

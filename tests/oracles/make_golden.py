@@ -34,7 +34,7 @@ from tests.oracles.grid_oracle import (
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 PACKAGE = ROOT / "src" / "crossmargin"
-PARAMETERS = PACKAGE / "methodologies" / "scenario_grid" / "venue-grid-2026.json"
+PARAMETERS = PACKAGE / "methodologies" / "venue_grids" / "scenario_grid" / "venue-grid-2026.json"
 SAMPLE = PACKAGE / "sample"
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 

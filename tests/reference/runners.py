@@ -16,9 +16,9 @@ from crossmargin.aggregation.sweep import Holdings, scenario_pnl, segments, wors
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
-from crossmargin.methodologies.scenario_grid.book import contract_table
-from crossmargin.methodologies.scenario_grid.parameters import load_parameters
-from crossmargin.methodologies.scenario_grid.steps import roll_charge
+from crossmargin.methodologies.venue_grids.scenario_grid.book import contract_table
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.steps import roll_charge
 from crossmargin.revaluation.unit_pnl import unit_pnl
 from tests.reference.loader import Vector
 

@@ -24,7 +24,7 @@ from crossmargin.instruments.terms import (
 )
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
-from crossmargin.methodologies.scenario_grid.parameters import load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
 from crossmargin.revaluation.inputs import PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value
 from crossmargin.scenarios.grid import GridScenarios, GridShape, grid_scenarios

@@ -17,7 +17,7 @@ from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import UnsupportedError
 from crossmargin.basics.quantities import steps_to_float
 from crossmargin.basics.times import DAYS_PER_YEAR
-from crossmargin.methodologies.scenario_grid.method import GridResult, ScenarioGrid
+from crossmargin.methodologies.venue_grids.scenario_grid.method import GridResult, ScenarioGrid
 from crossmargin.revaluation.inputs import PRICED_COLUMNS
 from crossmargin.revaluation.unit_pnl import unit_pnl
 from crossmargin.scenarios.grid import GridScenarios

@@ -240,7 +240,7 @@ def margin_in_session(
         _surveys(session, layout, ranges),
         _shard_count(layout.n_rows, session.workers, rows_per_shard, fewest_rows),
     )
-    prices = price_once(layout.path.name, dealt.instruments, _assets(cash, market), market, method, policy)
+    prices = price_once(layout.path.name, dealt.instruments, _assets(cash, market, method), market, method, policy)
     tally = _Tally(has_balances=balances is not None)
     if on_error is OnError.REFUSE:
         # Then there will be no answer: what remains is to find everything that is wrong, and say it at once.
@@ -295,9 +295,9 @@ def _balance_lines(path: Path) -> list[BalanceLine]:
     ]
 
 
-def _assets(cash: Sequence[BalanceLine], market: Market) -> set[str]:
+def _assets(cash: Sequence[BalanceLine], market: Market, method: Methodology) -> set[str]:
     """Assets of the balances that are accepted; a balance in another is refused where it is read."""
-    return {line.asset.upper() for line in cash} & set(accepted(market))
+    return {line.asset.upper() for line in cash} & set(accepted(market, method.schedule))
 
 
 def _shard_count(n_rows: int, workers: int, rows_per_shard: int, fewest_rows: int) -> int:

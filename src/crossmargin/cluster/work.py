@@ -21,7 +21,7 @@ from crossmargin.basics.errors import CrossmarginError, Problem, raise_problems
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.basics.threads import using_threads
 from crossmargin.cluster.shards import ROW, joined
-from crossmargin.collateral.valuation import taking_part
+from crossmargin.collateral.valuation import accepted, taking_part
 from crossmargin.engine.evaluate import Prepared, prepare
 from crossmargin.engine.figures import prepare_in_quarantine
 from crossmargin.files.positions import BALANCE_COLUMNS, read_book
@@ -189,7 +189,7 @@ def price_once(
         origins=origins,
     )
     prepared, left_out = prepare_in_quarantine(book, market, method, policy)
-    spots = taking_part(market)
+    spots = taking_part(market, method.schedule)
     held_by = dict(zip(accounts, (*names, *(spots.get(coin) for coin in coins)), strict=True))
     refused: dict[str, dict[Problem, None]] = {}
     for one in left_out:
@@ -223,6 +223,7 @@ def margin_shard(work: Work, cash: Sequence[BalanceLine], pieces: Sequence[NDArr
             [{name: getattr(line, name) for name in BALANCE_COLUMNS} for line in cash] if cash else None,
             problems,
             work.market,
+            accepts=tuple(accepted(work.market, work.method.schedule)),
             on_error=work.on_error,
             unmargined=unmargined,
         )

@@ -30,7 +30,7 @@ from crossmargin.instruments.table import Kind
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill, asset_price
-from crossmargin.portfolio.book import Balances, Book, PositionRows, found_name
+from crossmargin.portfolio.book import Balances, Book, Carried, PositionRows, found_name
 from crossmargin.portfolio.netting import occurring
 
 
@@ -147,21 +147,27 @@ def schedule() -> Schedule:
     )
 
 
-def accepted(market: Market | None) -> Mapping[str, float]:
+def accepted(market: Market | None, scheduled: Schedule | None = None) -> Mapping[str, float]:
     """Haircut by asset that counts as cover in `market`: as scheduled; else the market's own currency counts whole."""
-    haircuts = schedule().haircuts
+    haircuts = (scheduled or schedule()).haircuts
     if market is None or market.currency in haircuts:
         return haircuts
     return {**haircuts, market.currency: 0.0}
 
 
-def taking_part(market: Market) -> dict[str, str]:
-    """Coins whose balances are positions too, and the spot instrument of `market` that they are positions in."""
+def taking_part(market: Market, scheduled: Schedule | None = None) -> dict[str, str]:
+    """Assets whose balances are positions too, and the instrument that they are positions in.
+
+    That is the spot of `market`; under a schedule of a methodology's own, which weighs balances itself and knows no
+    market's names, an instrument called like the asset.
+    """
+    if scheduled is not None:
+        return {asset: asset for asset in sorted(scheduled.take_part)}
     return {asset: spot for asset, spot in market.spot_of.items() if asset in schedule().take_part}
 
 
-def spot_rows(book: Book, market: Market) -> tuple[tuple[str, ...], PositionRows]:
-    """Balances that are also positions: names of spot instruments, sorted, and the rows that index them.
+def spot_rows(book: Book, market: Market, scheduled: Schedule | None = None) -> tuple[tuple[str, ...], PositionRows]:
+    """Balances that are also positions: names of instruments, sorted, and the rows that index them.
 
     Of one row for each balance that is not 0 and takes part, in the order of the balances: what
     `book.with_positions` takes.
@@ -172,12 +178,13 @@ def spot_rows(book: Book, market: Market) -> tuple[tuple[str, ...], PositionRows
         If the market has no spot of an asset that must take part: it would count whole and risk nothing.
     """
     balances = book.balances or Balances()
-    spots = taking_part(market)
+    spots = taking_part(market, scheduled)
+    part_takers = (scheduled or schedule()).take_part
     named, held = (
         np.bincount(assets, minlength=len(balances.assets)) > 0
         for assets in (balances.asset, balances.asset[balances.steps != 0])
     )
-    coins = [k for k, name in enumerate(balances.assets) if named[k] and name in schedule().take_part]
+    coins = [k for k, name in enumerate(balances.assets) if named[k] and name in part_takers]
     # A balance of 0 is no position, but its asset is named: as it needs a price, it needs a spot.
     raise_problems([_no_spot(market, balances.assets[k]) for k in coins if balances.assets[k] not in spots])
     coins = [k for k in coins if held[k]]
@@ -219,6 +226,8 @@ class CollateralPrices:
         Instruments of the book that are spot, ascending: these positions are cover too.
     spot_price, spot_multiplier : ndarray of shape (n_spots,)
         Market currency for one unit of the underlying; its units in one contract.
+    settlement_price : ndarray of shape (n_carried_instruments,)
+        Market currency for one unit of what each instrument's unrealised profit is paid in; NaN where there is none.
     fills : tuple of Fill
         Stand-ins for missing prices.
     """
@@ -228,15 +237,18 @@ class CollateralPrices:
     spot: IntArray
     spot_price: FloatArray
     spot_multiplier: FloatArray
+    settlement_price: FloatArray
     fills: tuple[Fill, ...]
 
     def value_of(self, book: Book) -> CollateralValue:
         """What the balances and spot positions of `book` are worth: the book that was priced, or a block of it."""
-        cash, spot = self._balance_items(book), self._spot_items(book)
+        kinds = [self._balance_items(book)]
+        kinds += [more for more in (self._spot_items(book), self._unrealised_items(book)) if len(more.amount)]
         margin_account, amount, price, haircut = (
-            np.concatenate((getattr(cash, name), getattr(spot, name))) if len(spot.amount) else getattr(cash, name)
+            np.concatenate([getattr(items, name) for items in kinds])
             for name in ("margin_account", "amount", "price", "haircut")
         )
+        first_asset = np.cumsum([0, *(len(items.assets) for items in kinds)])
         item_value = amount * price * (1 - haircut)
         return CollateralValue(
             # One addition after the other in the order of the items: an account has the same bits in every book.
@@ -244,9 +256,11 @@ class CollateralPrices:
                 np.asarray(np.bincount(margin_account, item_value, len(book.margin_accounts)), dtype=np.float64)
             ),
             fills=self.fills,
-            assets=(*cash.assets, *spot.assets),
+            assets=tuple(name for items in kinds for name in items.assets),
             margin_account=read_only(margin_account),
-            asset=read_only(np.concatenate((cash.asset, spot.asset + len(cash.assets)))),
+            asset=read_only(
+                np.concatenate([items.asset + at for items, at in zip(kinds, first_asset.tolist(), strict=False)])
+            ),
             amount=read_only(amount),
             price=read_only(price),
             haircut=read_only(haircut),
@@ -285,6 +299,19 @@ class CollateralPrices:
             haircut=np.zeros(len(rows)),
         )
 
+    def _unrealised_items(self, book: Book) -> _Items:
+        """What open contracts have gained and not been paid yet: as much as it is, in what they are settled in."""
+        carried = book.carried or Carried()
+        rows = np.flatnonzero(carried.unrealised)
+        return _Items(
+            assets=tuple(f"{name} unrealised" for name in carried.instruments),
+            margin_account=book.margin_account_of[carried.account[rows]],
+            asset=carried.instrument[rows],
+            amount=steps_to_float(carried.unrealised[rows]),
+            price=self.settlement_price[carried.instrument[rows]],
+            haircut=np.zeros(len(rows)),
+        )
+
 
 class _Items(NamedTuple):
     """Columns of items: as in `CollateralValue`."""
@@ -297,8 +324,10 @@ class _Items(NamedTuple):
     haircut: FloatArray
 
 
-def collateral_prices(book: Book, market: Market, policy: MissingPolicy) -> CollateralPrices:
-    """Price what the balances of `book` are in, and its spot positions, which are holdings too.
+def collateral_prices(
+    book: Book, market: Market, policy: MissingPolicy, scheduled: Schedule | None = None
+) -> CollateralPrices:
+    """Price what the balances of `book` are in, its spot positions, which are holdings too, and unrealised profit.
 
     Raises
     ------
@@ -309,8 +338,10 @@ def collateral_prices(book: Book, market: Market, policy: MissingPolicy) -> Coll
     """
     fills: list[Fill] = []
     problems: list[Problem] = []
-    price, haircut = _asset_prices(book.balances or Balances(), market, policy, fills, problems)
+    haircuts = accepted(market, scheduled)
+    price, haircut = _asset_prices(book.balances or Balances(), market, haircuts, policy, fills, problems)
     spot, spot_price, multiplier = _spot_prices(book, market, policy, fills, problems)
+    settlement = _settlement_prices(book.carried or Carried(), market, policy, fills, problems)
     raise_problems(problems)
     return CollateralPrices(
         price=read_only(price),
@@ -318,20 +349,46 @@ def collateral_prices(book: Book, market: Market, policy: MissingPolicy) -> Coll
         spot=read_only(spot),
         spot_price=read_only(spot_price),
         spot_multiplier=read_only(multiplier),
+        settlement_price=read_only(settlement),
         fills=tuple(dict.fromkeys(fills)),
     )
 
 
-def collateral_value(book: Book, market: Market, policy: MissingPolicy) -> CollateralValue:
+def collateral_value(
+    book: Book, market: Market, policy: MissingPolicy, scheduled: Schedule | None = None
+) -> CollateralValue:
     """`collateral_prices` of a book, and what they make of it; errors likewise."""
-    return collateral_prices(book, market, policy).value_of(book)
+    return collateral_prices(book, market, policy, scheduled).value_of(book)
+
+
+def _settlement_prices(
+    carried: Carried, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
+) -> FloatArray:
+    price = np.full(len(carried.instruments), np.nan)
+    owed = np.zeros(len(carried.instruments), dtype=np.bool_)
+    owed[carried.instrument[carried.unrealised != 0]] = True
+    for k in np.flatnonzero(owed).tolist():
+        name = carried.instruments[k]
+        if market.listing is not None or name not in market:
+            if (problem := market.problem_with(name)) is not None:
+                problems.append(replace(problem, instrument=problem.instrument or name))
+            continue
+        terms = market.instruments.instruments[int(market.rows((name,))[0])]
+        price[k] = asset_price(
+            market, terms.settlement_currency, policy, fills, problems, needed_by=name, instruments=(name,)
+        )
+    return price
 
 
 def _asset_prices(
-    balances: Balances, market: Market, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
+    balances: Balances,
+    market: Market,
+    haircuts: Mapping[str, float],
+    policy: MissingPolicy,
+    fills: list[Fill],
+    problems: list[Problem],
 ) -> tuple[FloatArray, FloatArray]:
     price, haircut = np.full(len(balances.assets), np.nan), np.zeros(len(balances.assets))
-    haircuts = accepted(market)
     for k in np.flatnonzero(np.bincount(balances.asset, minlength=len(balances.assets))).tolist():
         asset = balances.assets[k]
         found: list[Problem] = []

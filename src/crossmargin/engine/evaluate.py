@@ -16,6 +16,7 @@ from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import (
     CollateralPrices,
     CollateralValue,
+    Schedule,
     collateral_prices,
     schedule,
     spot_rows,
@@ -83,7 +84,7 @@ class Prepared:
         requirements = self.methodology.requirements(self.margined, self.priced)
         if self.book.balances is None:
             return Evaluation(prepared=self, requirements=requirements, collateral=None, standing=None)
-        cover = self.cover or collateral_prices(self.book, self.market, self.policy)
+        cover = self.cover or collateral_prices(self.book, self.market, self.policy, self.methodology.schedule)
         collateral = cover.value_of(self.book)
         assert requirements.currency == self.market.currency
         stands = standing(collateral.value, requirements, self.thresholds)
@@ -154,6 +155,7 @@ def provenance(
 ) -> dict[str, object]:
     """What an answer rests on, whoever margins: plain data, decimals as strings."""
     info = methodology.info
+    cover = methodology.schedule or schedule()
     return {
         "methodology": methodology.name,
         "methodology_version": methodology.version,
@@ -167,8 +169,8 @@ def provenance(
         "as_of": format_utc(market.as_of),
         "engine_version": __version__,
         "missing_policy": policy.to_dict(),
-        "collateral_schedule": schedule().name,
-        "collateral_schedule_hash": schedule().digest,
+        "collateral_schedule": cover.name,
+        "collateral_schedule_hash": cover.digest,
         "warning_below": repr(thresholds.warning),
         "liquidation_below": repr(thresholds.liquidation),
     }
@@ -209,8 +211,10 @@ def require_market(methodology: Methodology, market: Market) -> None:
     )
 
 
-def with_coins(book: Book, market: Market) -> Book:
+def with_coins(book: Book, market: Market, scheduled: Schedule | None = None) -> Book:
     """`book` with the balances that take part in the scenarios as positions too: what a methodology sees.
+
+    `scheduled` is the methodology's own schedule, if it has one.
 
     Raises
     ------
@@ -219,7 +223,7 @@ def with_coins(book: Book, market: Market) -> Book:
     """
     if book.balances is None:
         return book
-    instruments, rows = spot_rows(book, market)
+    instruments, rows = spot_rows(book, market, scheduled)
     return book.with_positions(instruments=instruments, rows=rows) if len(rows.account) else book
 
 
@@ -246,12 +250,12 @@ def prepare(
     of_pricing: list[Problem] = []
     of_cover: list[Problem] = []
     with _collected(of_coins):
-        margined = with_coins(book, market)
+        margined = with_coins(book, market, methodology.schedule)
     with _collected(of_pricing):
-        priced = methodology.price(margined.instruments, market, policy)
+        priced = methodology.price(margined.to_price, market, policy)
     if book.balances is not None:
         with _collected(of_cover):
-            cover = collateral_prices(book, market, policy)
+            cover = collateral_prices(book, market, policy, methodology.schedule)
     # What has no price as a position has none as cover: that is one problem, and said once.
     said = {str(problem) for problem in of_pricing}
     refused = {name for problem in of_pricing for name in _about(problem)}

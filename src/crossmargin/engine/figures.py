@@ -146,7 +146,7 @@ def prepare_in_quarantine(
         except CrossmarginError as error:
             # What is found later (a price of 0) is found once what was found first is out of the way.
             n_instruments = len(book.instruments)
-            book, more = quarantine(book, error.problems, taking_part(market))
+            book, more = quarantine(book, error.problems, taking_part(market, methodology.schedule))
             if not more and len(book.instruments) == n_instruments:
                 raise
             unmargined += more

@@ -165,11 +165,11 @@ class LiveBook:
         """Start over: for a new account, a new listing, another methodology."""
         require_market(methodology, market)
         book = book.held_only()
-        margined = with_coins(book, market)
+        margined = with_coins(book, market, methodology.schedule)
         priced = _priced_listing(margined, market, methodology, self._policy)
         arranged = methodology.arrange(margined, priced)
         required = methodology.account_requirements(arranged, priced)
-        collateral = self._collateral_of(book, market)
+        collateral = self._collateral_of(book, market, methodology)
         # Whatever can fail has been done: from here on the event happens.
         self._market, self._methodology, self._priced = market, methodology, priced
         self._listed = frozenset(priced.names)
@@ -204,13 +204,13 @@ class LiveBook:
         if account is None or first_deposit:
             return self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
         book = _after(self._books_of(account)[0], event)
-        margined = with_coins(book, self._market).held_only()
-        if not self._listed.issuperset(margined.instruments):  # a contract, or a coin, that was not priced ahead
+        margined = with_coins(book, self._market, self._methodology.schedule).held_only()
+        if not self._listed.issuperset(margined.to_price):  # a contract, or a coin, that was not priced ahead
             return self._rebuild(_after(self._book_now(), event), self._market, self._methodology)
         required = self._methodology.account_requirements(
             self._methodology.arrange(margined, self._priced), self._priced
         )
-        collateral = self._collateral_of(book, self._market)
+        collateral = self._collateral_of(book, self._market, self._methodology)
         self._changed[account] = (book, margined)
         if isinstance(event, Trade):
             # A gross account keeps what was bought and what was sold apart.
@@ -229,6 +229,8 @@ class LiveBook:
             raise InputError(Problem(found=found, needed="A newer file is a ParameterChange."))
         self._require_no_past(market)
         moved = self._market.moved_underlyings(market)
+        if self._methodology.schedule is not None and self._market.prices != market.prices:
+            moved = None  # what balances are worth is in its requirements
         if moved is None and market.instruments.instruments != self._market.instruments.instruments:
             return self._rebuild(self._book_now(), market, self._methodology)
         return self._reprice(moved, market, self._methodology)
@@ -271,7 +273,7 @@ class LiveBook:
         if self._collateral is not None:
             collateral = self._collateral.copy()
             for of in (self._base, *parts[-1:]) if self._changed else (self._base,):
-                collateral[of.accounts] = self._collateral_of(of.book, market)
+                collateral[of.accounts] = self._collateral_of(of.book, market, methodology)
         revalued = np.zeros(0, dtype=np.int64)
         if collateral is not None and self._collateral is not None:
             revalued = np.flatnonzero(collateral != self._collateral)
@@ -313,7 +315,7 @@ class LiveBook:
             book = book.only(accounts)
         if changed:
             book = self._with_changes(book)
-        margined = with_coins(book, self._market)
+        margined = with_coins(book, self._market, self._methodology.schedule)
         return _Part(
             accounts=accounts,
             book=book,
@@ -338,8 +340,10 @@ class LiveBook:
         book = self._base.book.select(account)
         return book, book if self._base.margined is self._base.book else self._base.margined.select(account)
 
-    def _collateral_of(self, book: Book, market: Market) -> FloatArray | None:
-        return None if book.balances is None else collateral_value(book, market, self._policy).value
+    def _collateral_of(self, book: Book, market: Market, methodology: Methodology) -> FloatArray | None:
+        if book.balances is None:
+            return None
+        return collateral_value(book, market, self._policy, methodology.schedule).value
 
     def _stand(self, accounts: slice) -> Standing:
         assert self._collateral is not None
@@ -369,7 +373,7 @@ def _priced_listing(margined: Book, market: Market, methodology: Methodology, po
     InputError, UnsupportedError
         If something that is held cannot be priced.
     """
-    held = frozenset(margined.instruments)
+    held = frozenset(margined.to_price)
     names = held.union(market.instruments.names)
     while True:
         try:

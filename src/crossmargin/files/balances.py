@@ -6,7 +6,7 @@ doubtful.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
@@ -102,7 +102,12 @@ class BalancesInput:
 
 
 def parse_balances(
-    source: Any, problems: list[Problem], market: Market | None = None, *, name: str = "balances"
+    source: Any,
+    problems: list[Problem],
+    market: Market | None = None,
+    *,
+    accepts: Collection[str] | None = None,
+    name: str = "balances",
 ) -> BalancesInput:
     """Check balances and collect what is wrong with them; the rows that are right.
 
@@ -114,6 +119,8 @@ def parse_balances(
         Grows by everything found.
     market : Market, optional
         Whose currency is accepted beside what the schedule lists.
+    accepts : collection of str, optional
+        Assets that whoever margins the balances accepts; what the engine's schedule does if left out.
     name : str
         What to call a source that is no file, in messages.
     """
@@ -125,7 +132,8 @@ def parse_balances(
         problems += error.problems
         return BalancesInput.none(name)
     problems += table.problems
-    kept = _kept(table, accounts, assets, steps, doubtful, market, problems)
+    accepts = accepted(market) if accepts is None else accepts
+    kept = _kept(table, accounts, assets, steps, doubtful, accepts, problems)
     row_numbers: Sequence[int] | IntArray = table.row_numbers
     if not kept.all():
         accounts, assets = (Coded(coded.names, coded.codes[kept]) for coded in (accounts, assets))
@@ -168,12 +176,11 @@ def _kept(
     assets: Coded,
     steps: IntArray,
     texts: dict[int, str],
-    market: Market | None,
+    accepts: Collection[str],
     problems: list[Problem],
 ) -> BoolArray:
     """Which rows are right; `steps` get the amounts that are read alone, `problems` what is wrong, row by row."""
-    haircuts = accepted(market)
-    wrong_asset = flags(assets.names, lambda asset: asset.upper() not in haircuts)
+    wrong_asset = flags(assets.names, lambda asset: asset.upper() not in accepts)
     suspect = wrong_asset[assets.codes]
     wrong_account = wrong_names(accounts.names)
     if wrong_account is not None:
@@ -187,7 +194,7 @@ def _kept(
             *name_problems(asset, "asset", table.file, row, account),
         ]
         if not found and wrong_asset[assets.codes[k]]:
-            found.append(_not_accepted(asset, market, table.file, row, account))
+            found.append(_not_accepted(asset, accepts, table.file, row, account))
         if (text := texts.get(k)) is not None:
             read = read_steps(text, "amount", table.file, row, found, account)
             steps[k] = 0 if read is None else read
@@ -196,10 +203,10 @@ def _kept(
     return kept
 
 
-def _not_accepted(asset: str, market: Market | None, file: str, row: int, account: str) -> Problem:
+def _not_accepted(asset: str, accepts: Collection[str], file: str, row: int, account: str) -> Problem:
     return Problem(
         found=f"'{asset}' is no collateral that the schedule accepts",
-        needed=f"It accepts {', '.join(accepted(market))}.",
+        needed=f"It accepts {', '.join(accepts)}.",
         file=file,
         row=row,
         column="asset",

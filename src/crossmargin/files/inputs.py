@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from crossmargin.basics.errors import CrossmarginError, InputError, Problem, raise_problems
+from crossmargin.collateral.valuation import accepted
 from crossmargin.engine.evaluate import own_market
 from crossmargin.files.market import read_market
 from crossmargin.files.positions import read_book
@@ -67,13 +68,27 @@ def read_inputs(
         problems += error.problems
     unmargined: list[Unmargined] = []
     handling = OnError.REFUSE if problems else on_error
-    book = read_book(positions, balances, problems, snapshot, on_error=handling, unmargined=unmargined)
+    book = read_book(
+        positions,
+        balances,
+        problems,
+        snapshot,
+        accepts=accepted_by(methods, snapshot),
+        on_error=handling,
+        unmargined=unmargined,
+    )
     if problems and book is not None and snapshot is not None:
         problems += _unpriced(book, snapshot, methods, policy or MissingPolicy())
     raise_problems(problems)
     assert book is not None
     assert snapshot is not None
     return Inputs(book=book, market=snapshot, unmargined=tuple(unmargined))
+
+
+def accepted_by(methods: Sequence[Methodology], market: Market | None) -> tuple[str, ...]:
+    """Assets that some of `methods` accepts as cover; the engine's own if there is no method yet."""
+    schedules = [method.schedule for method in methods] or [None]
+    return tuple(dict.fromkeys(asset for scheduled in schedules for asset in accepted(market, scheduled)))
 
 
 def market_of(
@@ -115,7 +130,7 @@ def market_of(
 
 def _unpriced(book: Book, market: Market, methods: Sequence[Methodology], policy: MissingPolicy) -> list[Problem]:
     """What the calculation would refuse next, so that it is said now."""
-    listed = tuple(name for name in book.instruments if name in market)
+    listed = tuple(name for name in book.to_price if name in market)
     found: dict[Problem, None] = {}
     for method in methods:
         try:

@@ -6,7 +6,7 @@ or, in quarantine, the margin accounts that a problem is about are set aside and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import Any
@@ -79,6 +79,7 @@ def read_book(
     problems: list[Problem],
     market: Market | None = None,
     *,
+    accepts: Collection[str] | None = None,
     on_error: OnError = OnError.REFUSE,
     unmargined: list[Unmargined] | None = None,
 ) -> Book | None:
@@ -88,6 +89,8 @@ def read_book(
 
     Parameters
     ----------
+    accepts : collection of str, optional
+        Assets that are cover for whoever margins the book; as the engine's schedule says if left out.
     on_error : OnError
         With `QUARANTINE`, and as long as every problem is about an account, the margin accounts concerned are left out
         and added to `unmargined`; nothing is added to `problems`.
@@ -103,7 +106,7 @@ def read_book(
         return positions if market is None or market.listing is None else positions.renamed(market.spelled)
     found: list[Problem] = []
     parsed = parse_positions(positions, found, market)
-    cash = None if balances is None else parse_balances(balances, found, market)
+    cash = None if balances is None else parse_balances(balances, found, market, accepts=accepts)
     if on_error is OnError.QUARANTINE and parsed is not None and all(problem.account for problem in found):
         book, left_out = _quarantined(parsed, cash, found)
         if book is not None:

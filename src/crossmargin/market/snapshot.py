@@ -141,6 +141,9 @@ class Market:
         What the reader inferred: stands in every explanation.
     currency : str
         That `prices` are in, and everything that is valued in this market.
+    facts : mapping of str to mapping of str to float
+        Statements about the market as a whole, kind by kind and by name: `confidence` of an oracle (0 to 1; 1 where
+        none is stated), `open_interest` (contracts), `deposits` and `borrows` (units of an asset), `twap`.
     listing : Listing or None
         Contracts that the source values itself: then they are what the market lists, and `instruments` is empty.
     """
@@ -162,6 +165,7 @@ class Market:
     notes: tuple[str, ...] = ()
     currency: str = "USD"
     listing: Listing | None = None
+    facts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of_listing(
@@ -206,6 +210,7 @@ class Market:
         vol_source: VolSource = VolSource.QUOTED,
         excluded: Sequence[Excluded] = (),
         notes: Sequence[str] = (),
+        facts: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Market:
         """A market of `quotes`, in the order of their names; one row a name."""
         rows = sorted(quotes, key=lambda quote: quote.instrument.name)
@@ -229,7 +234,12 @@ class Market:
             vol_source=vol_source,
             excluded=tuple(excluded),
             notes=tuple(notes),
+            facts=facts or {},
         )
+
+    def fact(self, kind: str, name: str, default: float) -> float:
+        """What is stated of `name`, or `default`."""
+        return self.facts.get(kind, {}).get(name, default)
 
     @cached_property
     def expiry_years(self) -> FloatArray:
@@ -386,6 +396,7 @@ class Market:
             and self.currency == newer.currency
             and self._listing_digest == newer._listing_digest
             and self.vol_source is newer.vol_source
+            and self.facts == newer.facts
             and self.instruments.instruments == newer.instruments.instruments
         )
         if not same:
@@ -419,6 +430,8 @@ class Market:
         if self.currency != "USD":  # so that a market keeps the fingerprint that it had before there were others
             digest.update(f"currency {self.currency}".encode())
         digest.update(self._listing_digest.encode())
+        for kind, stated in sorted(self.facts.items()):
+            digest.update(repr((kind, sorted((name, float(v).hex()) for name, v in stated.items()))).encode())
         return f"sha256:{digest.hexdigest()}"
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.explanation import Explanation
+from crossmargin.collateral.valuation import Schedule
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.requirements import AccountRequirements, Requirements
@@ -115,6 +116,19 @@ class Methodology(Protocol):
         An exchange's parameter file is one: it has the parameters, the prices and the list of contracts. Nothing else
         is then to be margined in, and with other parameters everything may be worth something else.
         """
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What counts as cover, if the method weighs balances itself; `None` where the engine's own schedule says so.
+
+        Cover then has its whole market value (haircut 0), and what of it does not count is in the requirement:
+        `equity - requirement` is the rulebook's own net margin. Balances of `take_part` are also positions, in
+        instruments called like the assets, which `price` is then asked for.
+        """
+
+    @property
+    def net_margin(self) -> bool:
+        """Whether the rulebook's figure is a net margin, equity less requirement, which is then reported too."""
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> Priced:
         """What one contract of each instrument does: depends on the market, and on nobody's positions.

@@ -6,7 +6,7 @@ from typing import Any
 
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.protocol import About, Entry, Methodology, MethodologyFactory, Traits
-from crossmargin.methodologies.scenario_grid.method import isolated, scenario_grid
+from crossmargin.methodologies.venue_grids.scenario_grid.method import isolated, scenario_grid
 
 
 def _span(parameters: Any = None, **overrides: Any) -> Methodology:

@@ -8,7 +8,7 @@ beside it; how much of it counts against which level is the method's rule (`cred
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -93,7 +93,8 @@ class Contributions:
     steps : ndarray of shape (n_positions,)
         Netted quantity in steps of 1e-8.
     pnl_worst, contribution : ndarray of shape (n_positions,)
-        P&L in the worst scenario, and the share of the requirement; the latter sum to `requirement_initial`.
+        P&L in the worst scenario, and the share of the requirement; the latter sum to `requirement_initial` less what
+        the account is charged beyond its units.
     member : ndarray of shape (n_members,)
         Share of each member account, in the order of the book's `accounts`.
     """
@@ -126,6 +127,8 @@ class Requirements:
         The risk units.
     contribution_all : callable
         Makes `contributions`.
+    account_charges : mapping of str to ndarray of shape (n_accounts,)
+        By name, initial level: what an account is charged beyond its units, and no position contributes.
     fills : tuple of Fill
         Every stand-in for a missing quote.
     breakdown : object
@@ -144,6 +147,7 @@ class Requirements:
     contribution_all: Callable[[], Contributions]
     fills: tuple[Fill, ...]
     breakdown: object
+    account_charges: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @cached_property
     def contributions(self) -> Contributions:

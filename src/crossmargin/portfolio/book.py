@@ -146,6 +146,60 @@ class Balances:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Carried:
+    """What accounts carry beside their positions: resting orders and unrealised profit, by account then instrument.
+
+    Parameters
+    ----------
+    instruments : tuple of str
+        Names, sorted; of these there need be no position.
+    account, instrument : ndarray of shape (n_rows,)
+        Index into the book's `accounts`, and into `instruments`.
+    buys, sells : ndarray of shape (n_rows,)
+        Contracts of resting orders in steps of 1e-8, at least 0 on either side.
+    unrealised : ndarray of shape (n_rows,)
+        Profit that is not settled yet, settlement currency in steps of 1e-8; negative is a loss.
+    """
+
+    instruments: tuple[str, ...] = ()
+    account: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    instrument: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    buys: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    sells: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    unrealised: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def only_named(self) -> Carried:
+        """The same without the instruments of which there is no row."""
+        named = occurring(self.instrument, len(self.instruments))
+        if named.all():
+            return self
+        number = np.cumsum(named) - 1
+        return replace(
+            self,
+            instruments=tuple(compress(self.instruments, named.tolist())),
+            instrument=read_only(number[self.instrument]),
+        )
+
+    def block(self, first: int, last: int) -> Carried:
+        """Those of the accounts `first` to `last`, half open."""
+        start, stop = np.searchsorted(self.account, (first, last)).tolist()
+        return self._rows(slice(start, stop), self.account[start:stop] - first)
+
+    def take(self, accounts: IntArray) -> Carried:
+        """Those of `accounts`, which are numbered anew in the order given."""
+        starts, stops = (np.searchsorted(self.account, accounts, side) for side in ("left", "right"))
+        _, rows = _gathered(starts, stops)
+        return self._rows(rows, np.repeat(np.arange(len(accounts)), stops - starts))
+
+    def _rows(self, rows: IntArray | slice, account: IntArray) -> Carried:
+        return Carried(
+            instruments=self.instruments,
+            account=read_only(account),
+            **{name: read_only(getattr(self, name)[rows]) for name in ("instrument", "buys", "sells", "unrealised")},
+        )
+
+
 class Origin(NamedTuple):
     """File and row."""
 
@@ -173,6 +227,8 @@ class Book:
         `None` when none were given: then there is no equity to speak of.
     origins : mapping of str to Origin
         Where each instrument stands first in the input, for messages of later stages; may be empty.
+    carried : Carried or None
+        Resting orders and unrealised profit; `None` where neither was stated.
     """
 
     accounts: tuple[str, ...]
@@ -185,6 +241,7 @@ class Book:
     positions: Positions
     balances: Balances | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    carried: Carried | None = None
     # What is worked out once, on demand; no part of what the book is.
     _known: dict[str, tuple[IntArray, IntArray] | None] = field(default_factory=dict, init=False, repr=False)
 
@@ -238,10 +295,12 @@ class Book:
         members = self.member_indices(first, last)
         if self._by_margin_account() is None:
             own, own_balances = slice(first, last), self.balances and self.balances.block(first, last)
+            own_carried = self.carried and self.carried.block(first, last)
             accounts, attributes = self.accounts[own], self.attributes[own]
             member_positions = self.member_positions.block(first, last)
         else:
             own_balances = self.balances and self.balances.take(members)
+            own_carried = self.carried and self.carried.take(members)
             accounts = tuple(self.accounts[k] for k in members.tolist())
             attributes = tuple(self.attributes[k] for k in members.tolist())
             member_positions = self.member_positions.take(members)
@@ -256,6 +315,7 @@ class Book:
             member_positions=member_positions,
             positions=member_positions if shared else self.positions.block(first, last),
             balances=own_balances,
+            carried=own_carried,
         )
 
     def select(self, margin_account: int) -> Book:
@@ -298,6 +358,7 @@ class Book:
             member_positions=member_positions,
             positions=member_positions if shared else self.positions.take(margin_accounts),
             balances=self.balances and self.balances.take(members),
+            carried=self.carried and self.carried.take(members),
         ).held_only()
 
     def without(self, margin_accounts: Iterable[int] | IntArray) -> Book:
@@ -382,8 +443,9 @@ class Book:
             If a sum is too large.
         """
         now = [spelled(name) for name in self.instruments]
+        carried = self.carried and _respelled(self.carried, spelled, self.accounts)
         if tuple(now) == self.instruments:
-            return self
+            return self if carried is self.carried else replace(self, carried=carried)
         names = sorted(set(now))
         held = self.member_positions
         book = build_book(
@@ -395,7 +457,14 @@ class Book:
                 name: self.origins[old] for old, name in zip(self.instruments, now, strict=True) if old in self.origins
             },
         )
-        return replace(book, balances=self.balances)
+        return replace(book, balances=self.balances, carried=carried)
+
+    @property
+    def to_price(self) -> tuple[str, ...]:
+        """Names of everything that must have a price: what is held, and what is carried beside it."""
+        if self.carried is None or not len(self.carried.account):
+            return self.instruments
+        return tuple(sorted({*self.instruments, *self.carried.only_named().instruments}))
 
     def with_trades(self, trades: Iterable[tuple[str, str, int]]) -> Book:
         """The book after further `(member, instrument, steps)`; everything else stays as it is.
@@ -493,6 +562,7 @@ class Book:
             member_positions=member_positions,
             positions=member_positions if shared else with_owners(self.positions, owners_now),
             balances=self.balances and replace(self.balances, account=read_only(members_now[self.balances.account])),
+            carried=self.carried and replace(self.carried, account=read_only(members_now[self.carried.account])),
         )
 
     def with_positions(self, *, instruments: Sequence[str], rows: PositionRows) -> Book:
@@ -557,6 +627,7 @@ def build_book(
     attributes: Mapping[str, Attributes],
     balances: Balances | None = None,
     origins: Mapping[str, Origin] | None = None,
+    carried: Carried | None = None,
 ) -> Book:
     """Net, order and check: rows in any order become the one canonical book.
 
@@ -572,6 +643,8 @@ def build_book(
         Rows of one account and asset add up exactly.
     origins : mapping of str to Origin, optional
         Where each instrument stands first.
+    carried : Carried, optional
+        Rows of one account and instrument add up exactly.
 
     Raises
     ------
@@ -615,6 +688,7 @@ def build_book(
         positions=positions,
         balances=None if balances is None else net_balances(balances, kept),
         origins=origins or {},
+        carried=None if carried is None else net_carried(carried, kept),
     )
 
 
@@ -859,6 +933,57 @@ def net_balances(
         asset=read_only(key % n_assets),
         steps=read_only(totals),
     )
+
+
+def net_carried(carried: Carried, accounts: Sequence[str]) -> Carried:
+    """One row an account and instrument: orders of one side add up, and so does unrealised profit.
+
+    Raises
+    ------
+    PortfolioError
+        If a sum is too large.
+    """
+    n_instruments = max(len(carried.instruments), 1)
+    key = carried.account * n_instruments + carried.instrument
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(run_starts(key))
+    problems: list[Problem] = []
+
+    def summed(column: IntArray, what: str) -> IntArray:
+        rows = column[order]
+        problems.extend(
+            Problem(
+                found=f"{what} of '{accounts[key[first[k]] // n_instruments]}' in "
+                f"'{carried.instruments[key[first[k]] % n_instruments]}' add up to more than "
+                f"{QUANTITY_LIMIT // STEPS_PER_UNIT:,}",
+                needed="Check the quantities.",
+                kind=PortfolioError,
+                account=accounts[key[first[k]] // n_instruments],
+            )
+            for k in (sums_too_large(rows, first) if len(first) else [])
+        )
+        return read_only(np.add.reduceat(rows, first) if len(first) else rows)
+
+    netted = Carried(
+        instruments=carried.instruments,
+        account=read_only(key[first] // n_instruments),
+        instrument=read_only(key[first] % n_instruments),
+        buys=summed(carried.buys, "orders to buy"),
+        sells=summed(carried.sells, "orders to sell"),
+        unrealised=summed(carried.unrealised, "unrealised profits"),
+    )
+    raise_problems(problems)
+    kept = np.flatnonzero((netted.buys != 0) | (netted.sells != 0) | (netted.unrealised != 0))
+    return netted._rows(kept, netted.account[kept]).only_named()
+
+
+def _respelled(carried: Carried, spelled: Callable[[str], str], accounts: Sequence[str]) -> Carried:
+    now = [spelled(name) for name in carried.instruments]
+    if tuple(now) == carried.instruments:
+        return carried
+    names = tuple(sorted(set(now)))
+    return net_carried(replace(carried, instruments=names, instrument=_index(names, now)[carried.instrument]), accounts)
 
 
 def _gathered(starts: IntArray, stops: IntArray) -> tuple[IntArray, IntArray]:

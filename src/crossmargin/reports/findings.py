@@ -19,8 +19,8 @@ from crossmargin.basics.times import DAYS_PER_YEAR
 from crossmargin.engine.evaluate import Evaluation
 from crossmargin.instruments.table import InstrumentTable
 from crossmargin.instruments.terms import DatedFuture, Instrument, Perpetual, Right, VanillaOption
-from crossmargin.methodologies.scenario_grid.method import GridResult
-from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.method import GridResult
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters
 from crossmargin.reports import numbers
 from crossmargin.scenarios.grid import scenario_words
 

@@ -56,6 +56,8 @@ class Span:
     title: str = "risk arrays of an exchange's file, spreads by priority on one delta ledger"
     version: str = "1"
     status: str = "published"
+    schedule: None = None
+    net_margin: bool = False
 
     @cached_property
     def info(self) -> ParametersInfo:

@@ -9,9 +9,9 @@ import numpy as np
 from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.methodologies.protocol import Level
-from crossmargin.methodologies.scenario_grid.book import GridBook
-from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
-from crossmargin.methodologies.scenario_grid.recipe import GridBreakdown
+from crossmargin.methodologies.venue_grids.scenario_grid.book import GridBook
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.recipe import GridBreakdown
 from crossmargin.scenarios.grid import scenario_words
 
 SOURCE = "crossmargin scenario-grid"

@@ -17,9 +17,9 @@ import numpy as np
 from crossmargin.aggregation.across_units import common_scan
 from crossmargin.aggregation.sweep import segment_sum, worst_loss
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
-from crossmargin.methodologies.scenario_grid.book import GridBook
-from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters
-from crossmargin.methodologies.scenario_grid.steps import RollLedger, roll_charge, short_option_minimum
+from crossmargin.methodologies.venue_grids.scenario_grid.book import GridBook
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.steps import RollLedger, roll_charge, short_option_minimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

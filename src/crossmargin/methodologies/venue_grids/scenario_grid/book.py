@@ -27,7 +27,7 @@ from crossmargin.instruments.table import NO_EXPIRY, Kind
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
-from crossmargin.methodologies.scenario_grid.parameters import GridParameters
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import GridParameters
 from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_pnl, unit_value

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
 from crossmargin.instruments.table import InstrumentTable
+from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
 from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.scenarios.grid import GridRanges, GridShape
 
-FORMAT = "crossmargin-parameters/1"
 DEFAULT = "venue-grid-2026"
-_LARGEST_DOCUMENT = 4 * 1024 * 1024
 
 
 class AcrossUnits(StrEnum):
@@ -102,52 +98,11 @@ def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: 
     ParameterError
         With everything that is wrong in the document.
     """
-    document = _document(source)
+    document = document_of(source, __package__, DEFAULT)
     given = {name: value for name, value in overrides.items() if value is not None}
     if given:
         document = _overridden(document, given)
     return _parse(document)
-
-
-def _document(source: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-    if isinstance(source, Mapping):
-        return dict(source)
-    name = DEFAULT if source is None else source
-    shipped = resources.files(__package__).joinpath(f"{name}.json")
-    if isinstance(name, str) and "/" not in name and shipped.is_file():
-        text, shown = shipped.read_text(encoding="utf-8"), name
-    else:
-        path = Path(name)
-        shown = path.name
-        if not path.is_file():
-            raise ParameterError(
-                Problem(
-                    found=f"no parameter set and no file called '{name}'",
-                    needed=f"Name a JSON file, or one that ships: {', '.join(shipped_sets())}.",
-                    kind=ParameterError,
-                )
-            )
-        if path.stat().st_size > _LARGEST_DOCUMENT:
-            raise ParameterError(f"{shown}: larger than {_LARGEST_DOCUMENT:,} bytes, no parameter file")
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise ParameterError(f"{shown}: is not UTF-8 text") from None
-        except OSError as error:
-            raise ParameterError(f"{shown}: cannot be read ({error.strerror})") from None
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ParameterError(f"{shown}: is not JSON ({error})") from None
-    if not isinstance(document, dict):
-        raise ParameterError(f"{shown}: is not a JSON object")
-    return document
-
-
-def shipped_sets() -> tuple[str, ...]:
-    """Names of the parameter sets that ship."""
-    names = [entry.name for entry in resources.files(__package__).iterdir()]
-    return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
 def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -175,54 +130,6 @@ def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, An
     return document | {"across_units": across, "shape": shape}
 
 
-class _Reader:
-    """Takes figures out of a document and collects what is wrong with it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.problems: list[Problem] = []
-
-    def wrong(self, where: str, found: str, needed: str) -> None:
-        self.problems.append(Problem(found=found, needed=needed, file=self.name, column=where, kind=ParameterError))
-
-    def section(self, parent: Mapping[str, Any], key: str, fields: tuple[str, ...], where: str = "") -> dict[str, Any]:
-        value = parent.get(key)
-        if isinstance(value, Mapping):
-            value = dict(value)
-        place = f"{where}{key}"
-        if not isinstance(value, dict):
-            self.wrong(place, "is missing or no object", f"It has the fields {', '.join(fields)}.")
-            return {}
-        for extra in sorted(map(str, set(value) - set(fields))):
-            self.wrong(f"{place}.{extra}", "is no parameter of this family", f"Known: {', '.join(fields)}.")
-        return value
-
-    def number(self, section: Mapping[str, Any], key: str, where: str, low: float, high: float) -> float:
-        raw = section.get(key)
-        try:
-            if not isinstance(raw, str | int | float) or isinstance(raw, bool) or "_" in str(raw):
-                raise ValueError
-            value = float(raw)
-        except (OverflowError, ValueError):
-            self.wrong(f"{where}.{key}", f"is {_shown(raw)}", f"A number from {low:g} to {high:g}, as a string.")
-            return low
-        if not (math.isfinite(value) and low <= value <= high):
-            self.wrong(f"{where}.{key}", f"is {_shown(raw)}", f"A number from {low:g} to {high:g}.")
-            return low
-        return value
-
-
-def _shown(found: object) -> str:
-    """A value for a message: a list or object only by its kind, a long text shortened."""
-    if isinstance(found, str | int | float | None):
-        try:
-            text = repr(found)
-        except ValueError:  # a whole number of thousands of digits
-            return "a number that is too long"
-        return text if len(text) <= 80 else f"{text[:80]}..."
-    return "an object" if isinstance(found, Mapping) else f"a {type(found).__name__}"
-
-
 _RANGE_LIMITS = {
     "price_range": (1e-6, 0.999),
     "vol_range_up": (0.0, 100.0),
@@ -239,31 +146,15 @@ _CHARGE_LIMITS = {
     "roll_move_minimum": (0.0, 1.0),
     "short_option_minimum": (0.0, 1.0),
 }
-_TOP: tuple[str, ...] = ("format", "family", "name", "version", "date", "currency", "title", "shape", "across_units")
-_TOP += ("maintenance_factor", "underlyings", "sources")
+_TOP = ("currency", "shape", "across_units", "maintenance_factor", "underlyings")
 
 
 def _parse(document: dict[str, Any]) -> GridParameters:
-    name = str(document.get("name") or "parameters")[:256]
-    name = name if name.isprintable() else "parameters"
-    read = _Reader(name)
-    if document.get("format") != FORMAT or document.get("family") != "scenario-grid":
-        raise ParameterError(
-            Problem(
-                found=f"format {_shown(document.get('format'))}, family {_shown(document.get('family'))}",
-                needed=f"A parameter document has format '{FORMAT}' and family 'scenario-grid'.",
-                file=name,
-                kind=ParameterError,
-            )
-        )
-    for extra in sorted(map(str, set(document) - set(_TOP))):
-        read.wrong(extra, "is no parameter of this family", f"Known: {', '.join(_TOP)}.")
-    for key in ("name", "version", "date"):
-        stated = document.get(key)
-        if not isinstance(stated, str) or not stated or not stated.isprintable() or len(stated) > 256:
-            read.wrong(key, f"is {_shown(stated)}", "A text: every answer names it.")
+    name = name_of(document)
+    read = ParameterReader(name)
+    read.header(document, "scenario-grid", _TOP)
     if document.get("currency") != "USD":
-        read.wrong("currency", f"is {_shown(document.get('currency'))}", "This family margins in USD.")
+        read.wrong("currency", f"is {shown(document.get('currency'))}", "This family margins in USD.")
 
     shape_section = read.section(
         document, "shape", ("price_steps", "extended_moves", "extended_factor", "time_step_days")
@@ -271,7 +162,7 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     moves = shape_section.get("extended_moves")
     if not isinstance(moves, list) or len(moves) > 1000:
         read.wrong(
-            "shape.extended_moves", f"is {_shown(moves)}", "A list of at most 1,000 of relative moves; it may be empty."
+            "shape.extended_moves", f"is {shown(moves)}", "A list of at most 1,000 of relative moves; it may be empty."
         )
         moves = []
     extended = tuple(
@@ -291,7 +182,7 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     across = read.section(document, "across_units", ("rule", "gain_share", "gain_cap"))
     rule = across.get("rule")
     if rule not in list(AcrossUnits):
-        read.wrong("across_units.rule", f"is {_shown(rule)}", f"One of {', '.join(AcrossUnits)}.")
+        read.wrong("across_units.rule", f"is {shown(rule)}", f"One of {', '.join(AcrossUnits)}.")
         rule = AcrossUnits.INDEPENDENT
     ranges, charges = _underlyings(document, read)
     for underlying, own in ranges.items():
@@ -309,13 +200,7 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     maintenance_factor = read.number(document, "maintenance_factor", name, 0.0, 1.0)
     raise_problems(read.problems)
     return GridParameters(
-        info=ParametersInfo(
-            name=name,
-            version=document["version"],
-            date=document["date"],
-            digest=_digest(document, name),
-            document=document,
-        ),
+        info=info_of(document),
         currency="USD",
         shape=shape,
         across_units=AcrossUnits(rule),
@@ -327,7 +212,7 @@ def _parse(document: dict[str, Any]) -> GridParameters:
     )
 
 
-def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
+def _underlyings(document: dict[str, Any], read: ParameterReader) -> tuple[dict[str, GridRanges], dict[str, Charges]]:
     fields = (*_RANGE_LIMITS, *_CHARGE_LIMITS)
     stated = document.get("underlyings")
     if not isinstance(stated, dict) or not stated:
@@ -344,11 +229,3 @@ def _underlyings(document: dict[str, Any], read: _Reader) -> tuple[dict[str, Gri
             **{key: read.number(section, key, where, *limits) for key, limits in _CHARGE_LIMITS.items()}
         )
     return ranges, charges
-
-
-def _digest(document: Mapping[str, Any], name: str) -> str:
-    try:
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ParameterError(f"{name}: cannot be written as JSON, so nobody could check it ({error})") from None
-    return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"

@@ -18,16 +18,16 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
 from crossmargin.methodologies.requirements import AccountRequirements, Contributions, Requirements, Units
-from crossmargin.methodologies.scenario_grid.book import (
+from crossmargin.methodologies.venue_grids.scenario_grid.book import (
     ContractTable,
     GridBook,
     contract_table,
     grid_book,
     repriced,
 )
-from crossmargin.methodologies.scenario_grid.explain import explain_account, scenario_in_words
-from crossmargin.methodologies.scenario_grid.parameters import AcrossUnits, GridParameters, load_parameters
-from crossmargin.methodologies.scenario_grid.recipe import (
+from crossmargin.methodologies.venue_grids.scenario_grid.explain import explain_account, scenario_in_words
+from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters, load_parameters
+from crossmargin.methodologies.venue_grids.scenario_grid.recipe import (
     GridBreakdown,
     located,
     member_contributions,
@@ -66,6 +66,8 @@ class ScenarioGrid:
     title: str
     version: str = "1"
     status: str = "own"
+    schedule: None = None
+    net_margin: bool = False
 
     @property
     def info(self) -> ParametersInfo:

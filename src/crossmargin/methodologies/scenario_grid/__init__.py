@@ -1,1 +1,0 @@
-"""Venue grids: worst loss over price and volatility, roll charge, minimum for short options."""

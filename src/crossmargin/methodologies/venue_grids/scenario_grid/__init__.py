@@ -1,0 +1,1 @@
+"""Our own venue grid, `scenario-grid`, and its baseline without offsets, `isolated`."""
