@@ -55,6 +55,8 @@ class UnitBook:
         Balances, netted by margin account: whose, and in which of `cash_assets`; also those that are positions too.
     cash_amount : ndarray of shape (n_cash,)
         Units of the asset; negative is owed.
+    cut : object
+        What a recipe has cut out of the units; see `ByUnit.cut`.
     """
 
     layout: Layout
@@ -68,6 +70,7 @@ class UnitBook:
     cash_account: IntArray
     cash_asset: IntArray
     cash_amount: FloatArray
+    cut: Any = None
 
     @property
     def holdings(self) -> Holdings:
@@ -90,12 +93,15 @@ class UnitBook:
         return bool(self.buys.any() or self.sells.any())
 
     def filled(self, buys: bool) -> UnitBook:
-        """The units once every order to buy, or every order to sell, has been filled: nothing rests any more."""
+        """The units once every order to buy, or every order to sell, has been filled: nothing rests any more.
+
+        Nothing is cut out of them yet; see `ByUnit.filled`.
+        """
         held = self.layout.holdings
         quantity = held.quantity + (self.buys if buys else -self.sells)
         layout = replace(self.layout, holdings=replace(held, quantity=read_only(quantity)))
         nothing = read_only(np.zeros(len(quantity)))
-        return replace(self, layout=layout, buys=nothing, sells=nothing)
+        return replace(self, layout=layout, buys=nothing, sells=nothing, cut=None)
 
     def by_account(self, of_unit: FloatArray) -> FloatArray:
         """Sum over the units of each margin account, shape `(n_accounts,)`."""
@@ -205,6 +211,10 @@ class ByUnit(ABC):
     def groups(self, priced: Priced) -> tuple[IntArray, tuple[str, ...]]:
         """Group of each priced row, and the names of the groups: what nets together."""
 
+    def cut(self, holdings: Holdings, priced: Priced) -> Any:
+        """What a recipe cuts out of the units by terms alone (by expiry, by strike): kept from tick to tick."""
+        return None
+
     @abstractmethod
     def measure(self, book: UnitBook, priced: Priced) -> Measured:
         """The recipe, for all units at once."""
@@ -243,6 +253,33 @@ class ByUnit(ABC):
         return None
 
     # What follows.
+
+    def filled(self, book: UnitBook, priced: Priced, *, buys: bool) -> UnitBook:
+        """The units once every order to buy, or every order to sell, has been filled."""
+        filled = book.filled(buys)
+        return replace(filled, cut=self.cut(filled.holdings, priced))
+
+    def orders_charge(self, book: UnitBook, priced: Priced, requirement: FloatArray) -> FloatArray:
+        """What resting orders add to initial requirements by account: the worst of all buys, all sells and none filled.
+
+        Parameters
+        ----------
+        requirement : ndarray of shape (n_units,)
+            Initial requirement of the units as they stand.
+
+        Returns
+        -------
+        ndarray of shape (n_accounts,)
+            At least 0.
+        """
+        if not book.has_orders:
+            return np.zeros(book.n_accounts)
+        now = book.by_account(requirement)
+        then = [
+            filled.by_account(self.measure(filled, priced).requirement_initial)
+            for filled in (self.filled(book, priced, buys=True), self.filled(book, priced, buys=False))
+        ]
+        return np.asarray(np.maximum.reduce([now, *then]) - now)
 
     def arrange(self, book: Book, priced: Priced) -> UnitBook:
         """See `Methodology.arrange`."""
@@ -368,6 +405,7 @@ class ByUnit(ABC):
             cash_account=cash_account,
             cash_asset=cash_asset,
             cash_amount=cash_amount,
+            cut=self.cut(layout.holdings, priced),
         )
 
     def _unit_names(self, book: UnitBook, priced: Priced) -> tuple[str, ...]:

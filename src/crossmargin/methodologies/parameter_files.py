@@ -181,3 +181,19 @@ def digest_of(document: Mapping[str, Any], name: str) -> str:
     except (ValueError, TypeError, RecursionError) as error:
         raise ParameterError(f"{name}: cannot be written as JSON, so nobody could check it ({error})") from None
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def refuse_overrides(overrides: Mapping[str, Any]) -> None:
+    """Raise `ParameterError` if something is overridden in a family whose parameters are its document alone."""
+    given = sorted(name for name, value in overrides.items() if value is not None)
+    if given:
+        raise ParameterError(
+            [
+                Problem(
+                    found=f"'{name}' is no parameter that can be overridden",
+                    needed="Change it in a parameter file of your own (--parameters).",
+                    kind=ParameterError,
+                )
+                for name in given
+            ]
+        )

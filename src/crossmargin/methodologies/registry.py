@@ -16,9 +16,23 @@ def _span(parameters: Any = None, **overrides: Any) -> Methodology:
     return span(parameters, **overrides)
 
 
+def _derive_pmrm2(parameters: Any = None, **overrides: Any) -> Methodology:
+    from crossmargin.methodologies.venue_grids.derive.method import derive_pmrm2
+
+    return derive_pmrm2(parameters, **overrides)
+
+
+def _derive_pmrm1(parameters: Any = None, **overrides: Any) -> Methodology:
+    from crossmargin.methodologies.venue_grids.derive.method import derive_pmrm1
+
+    return derive_pmrm1(parameters, **overrides)
+
+
 ENTRIES: dict[str, Entry] = {
     "scenario-grid": Entry(factory=scenario_grid),
     "isolated": Entry(factory=isolated),
+    "derive-pmrm2": Entry(factory=_derive_pmrm2),
+    "derive-pmrm1": Entry(factory=_derive_pmrm1),
     "span": Entry(
         factory=_span,
         about=About(
