@@ -228,6 +228,7 @@ def charges(parameters: Any = None, **overrides: Any) -> Charges:
 
 
 ENTRY = Entry(
+    family="charges",
     factory=charges,
     about=About(
         version="1",

@@ -48,6 +48,14 @@ VARIATIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+# What a method has no rule for: by the start of a name, or anywhere in it. All else it can hold.
+_DATED_FUTURES = ("BTC-27MAR26|", "BTC-26JUN26|", "ETH-27MAR26|")
+NOT_HELD: dict[str, tuple[str, ...]] = {
+    "derive-pmrm2": ("SPX", *_DATED_FUTURES),
+    "derive-pmrm1": ("SPX", *_DATED_FUTURES),
+}
+
+
 @dataclass(frozen=True)
 class Variant:
     """A methodology with overrides of its parameters."""
@@ -80,8 +88,23 @@ def promising(trait: str) -> pytest.MarkDecorator:
 every = pytest.mark.parametrize("variant", VARIANTS, ids=str)
 
 
+def holds(method: Methodology, name: str) -> bool:
+    return not any(f"{name}|".startswith(start) for start in NOT_HELD.get(method.name, ()))
+
+
+def held(rows: list[Row], method: Methodology) -> list[Row]:
+    """Rows that the method can hold; a random book without any is no example."""
+    kept = [row for row in rows if holds(method, row["instrument"])]
+    assume(bool(kept) or not rows)
+    return kept
+
+
+def evaluated(rows: list[Row], method: Methodology) -> Evaluation:
+    return evaluate(books.book(held(rows, method)), books.market(), method)
+
+
 def run(rows: list[Row], method: Methodology) -> Requirements:
-    return evaluate(books.book(rows), books.market(), method).requirements
+    return evaluated(rows, method).requirements
 
 
 def initial(rows: list[Row], method: Methodology) -> dict[str, float]:
@@ -133,7 +156,7 @@ def test_order_of_rows_gives_the_same_bits(variant: Variant, rows: list[Row], se
 def test_order_of_accounts_gives_the_same_bits(variant: Variant, rows: list[Row], seed: int) -> None:
     """Other accounts of other names around it move an account to another row, and nothing else."""
     mine = [row for row in rows if row["account"] == "ann"]
-    assume(mine)
+    assume(any(holds(variant.method, row["instrument"]) for row in mine))
     name = random.Random(seed).choice(["0ann", "ann", "zann"])
     renamed = [row | {"account": name} if row["account"] == "ann" else row for row in rows]
     r, moved = run(rows, variant.method), run(renamed, variant.method)
@@ -147,7 +170,7 @@ def test_order_of_accounts_gives_the_same_bits(variant: Variant, rows: list[Row]
 @FEW
 @given(rows=books.one_account(), extra=st.data())
 def test_q_and_minus_q_leave_nothing(variant: Variant, rows: list[Row], extra: st.DataObject) -> None:
-    name = extra.draw(st.sampled_from(books.NAMES))
+    name = extra.draw(st.sampled_from([name for name in books.NAMES if holds(variant.method, name)]))
     quantity = extra.draw(books.quantities(name))
     there_and_back = [books.row("ann", name, quantity), books.row("ann", name, -quantity)]
     assert single(rows + there_and_back, variant.method) == single(rows, variant.method)
@@ -341,7 +364,7 @@ def test_common_at_share_1_without_charges_is_full_netting(rows: list[Row]) -> N
 @settings(max_examples=20)
 @given(rows=books.rows_of())
 def test_contributions_sum_to_the_requirement(variant: Variant, rows: list[Row]) -> None:
-    evaluation = evaluate(books.book(rows), books.market(), variant.method)
+    evaluation = evaluated(rows, variant.method)
     _contributions_sum(evaluation)
 
 
@@ -414,7 +437,7 @@ CASES: dict[str, list[Row]] = {
 @every
 @pytest.mark.parametrize("case", CASES)
 def test_contributions_and_explanations_of_each_kind_of_binding(variant: Variant, case: str) -> None:
-    evaluation = evaluate(books.book(CASES[case]), books.market(), variant.method)
+    evaluation = evaluated(CASES[case], variant.method)
     if variant.method.traits.euler:
         _contributions_sum(evaluation)
     _explanations_recombine(evaluation)
@@ -454,14 +477,21 @@ def _explanations_recombine(evaluation: Evaluation) -> None:
 @FEW
 @given(rows=books.rows_of())
 def test_explanations_of_random_books_recombine(variant: Variant, rows: list[Row]) -> None:
-    _explanations_recombine(evaluate(books.book(rows), books.market(), variant.method))
+    _explanations_recombine(evaluated(rows, variant.method))
 
 
 @every
 def test_explanations_of_the_sample_recombine(variant: Variant) -> None:
     paths = sample_paths()
-    result = margin(paths.positions, sample_market(), balances=paths.balances, methodology=variant.method)
-    assert len(result.accounts) == 8
+    result = margin(
+        paths.positions,
+        sample_market(),
+        balances=paths.balances,
+        methodology=variant.method,
+        on_error="quarantine" if variant.name in NOT_HELD else "refuse",
+    )
+    assert len(result.accounts) + len(result.unmargined) == 8
+    assert len(result.accounts) >= 4
     _explanations_recombine(result.evaluation)
     if variant.method.traits.euler:
         _contributions_sum(result.evaluation)
@@ -499,7 +529,7 @@ def test_a_wrong_node_is_noticed() -> None:
 @FEW
 @given(rows=books.rows_of(most=20))
 def test_an_account_alone_has_the_bits_of_the_big_book(variant: Variant, rows: list[Row]) -> None:
-    book = books.book(rows)
+    book = books.book(held(rows, variant.method))
     big = evaluate(book, books.market(), variant.method).requirements
     for a in range(len(book.margin_accounts)):
         alone = evaluate(book.select(a), books.market(), variant.method).requirements
@@ -511,10 +541,10 @@ def test_an_account_alone_has_the_bits_of_the_big_book(variant: Variant, rows: l
         assert alone.units.scenario_worst == tuple(big.units.scenario_worst[u] for u in span)
         for name, values in alone.units.components.items():
             assert values.tolist() == big.units.components[name][span.start : span.stop].tolist()
-        held = slice(int(big.contributions.account_offsets[a]), int(big.contributions.account_offsets[a + 1]))
-        assert alone.contributions.contribution.tolist() == big.contributions.contribution[held].tolist()
+        own = slice(int(big.contributions.account_offsets[a]), int(big.contributions.account_offsets[a + 1]))
+        assert alone.contributions.contribution.tolist() == big.contributions.contribution[own].tolist()
         assert alone.contributions.member.tolist() == big.contributions.member[book.margin_account_of == a].tolist()
-        assert alone.contributions.pnl_worst.tolist() == big.contributions.pnl_worst[held].tolist()
+        assert alone.contributions.pnl_worst.tolist() == big.contributions.pnl_worst[own].tolist()
 
 
 @every
@@ -570,7 +600,10 @@ def test_cross_is_never_above_isolated(variation: str, rows: list[Row]) -> None:
     assert (r.requirement_initial <= r.requirement_isolated + ROUNDING * scale_of(r)).all()
 
 
-@every
+GRIDS = [variant for variant in VARIANTS if variant.name in ("scenario-grid", "isolated")]
+
+
+@pytest.mark.parametrize("variant", GRIDS, ids=str)
 @pytest.mark.parametrize("coin", [Decimal("0.5"), Decimal(1), Decimal(250)])
 def test_a_delta_neutral_calendar_of_futures_is_never_free(variant: Variant, coin: Decimal) -> None:
     near, far = 100_700, 102_300

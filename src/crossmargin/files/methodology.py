@@ -6,11 +6,12 @@ reads it, stands here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from crossmargin.basics.errors import InputError, ParameterError, Problem
+from crossmargin.methodologies.parameter_files import document_of, shipped_sets
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import entry
 
@@ -63,14 +64,15 @@ def read_methodology(name: str, parameters: Any = None, **overrides: Any) -> Met
 
 
 def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides: Any) -> list[Methodology]:
-    """Several with the same parameters, to be compared: those given, or else those that the first has by itself.
+    """Several to be compared, each with the parameters given if they are of its family, and else with its own.
 
     Raises
     ------
     InputError, ParameterError
-        As `read_methodology`; also if only some of them take their prices from their parameter file.
+        As `read_methodology`; also if only some of them take their prices from their parameter file, or the parameters
+        are of nobody's family.
     """
-    of_file = [name for name in names if entry(name).about is not None]
+    of_file = [name for name in names if name in READERS]
     if of_file and len(of_file) < len(names):
         others = [name for name in names if name not in of_file]
         raise InputError(
@@ -79,12 +81,33 @@ def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides
                 needed="Compare methodologies of one market; margin the others by themselves.",
             )
         )
-    methods: list[Methodology] = []
-    for name in names:
-        methods.append(read_methodology(name, parameters, **overrides))
-        if parameters is None:
-            parameters = methods[0].info.document
-    return methods
+    if parameters is None or of_file:
+        return [read_methodology(name, parameters, **overrides) for name in names]
+    stated = _family_of(parameters, names)
+    return [read_methodology(name, parameters if entry(name).family == stated else None, **overrides) for name in names]
+
+
+def _family_of(parameters: Any, names: Sequence[str]) -> str:
+    """The family that a document, a file or a set by name is of; where only one is asked for, that one."""
+    entries = [entry(name) for name in names]
+    families = tuple(dict.fromkeys(one.family for one in entries))
+    if len(families) == 1:
+        return families[0]
+    document = parameters
+    if isinstance(parameters, str | Path):
+        packages = [one.package for one in entries if one.package]
+        ships_it = [package for package in packages if str(parameters) in shipped_sets(package)]
+        document = document_of(parameters, (ships_it or packages)[0], None)
+    stated = document.get("family") if isinstance(document, Mapping) else None
+    if stated not in families:
+        raise ParameterError(
+            Problem(
+                found=f"parameters of family '{stated}', which none of the methodologies takes",
+                needed=f"They take {_listed(families)}.",
+                kind=ParameterError,
+            )
+        )
+    return str(stated)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -202,9 +202,15 @@ class Entry:
     ----------
     factory : MethodologyFactory
         Makes it.
+    family : str
+        Of parameter documents that it takes.
+    package : str
+        Where sets of it ship; empty where none do.
     about : About or None
         `None` where parameters ship, so that it can be made without a file.
     """
 
     factory: MethodologyFactory
+    family: str
+    package: str = ""
     about: About | None = None

@@ -8,6 +8,8 @@ from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.protocol import About, Entry, Methodology, MethodologyFactory, Traits
 from crossmargin.methodologies.venue_grids.scenario_grid.method import isolated, scenario_grid
 
+_VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
+
 
 def _span(parameters: Any = None, **overrides: Any) -> Methodology:
     # Imported when it is asked for: who margins under another method need not wait for it.
@@ -29,12 +31,13 @@ def _derive_pmrm1(parameters: Any = None, **overrides: Any) -> Methodology:
 
 
 ENTRIES: dict[str, Entry] = {
-    "scenario-grid": Entry(factory=scenario_grid),
-    "isolated": Entry(factory=isolated),
-    "derive-pmrm2": Entry(factory=_derive_pmrm2),
-    "derive-pmrm1": Entry(factory=_derive_pmrm1),
+    "scenario-grid": Entry(factory=scenario_grid, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
+    "isolated": Entry(factory=isolated, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
+    "derive-pmrm2": Entry(factory=_derive_pmrm2, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
+    "derive-pmrm1": Entry(factory=_derive_pmrm1, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
     "span": Entry(
         factory=_span,
+        family="span",
         about=About(
             version="1",
             status="published",

@@ -30,19 +30,21 @@ def explain_unit(
     """The requirement of one sub-book: the worst scenario times its factor, and the charges by size."""
     initial = level == "initial"
     factor = b.factor_initial if initial else b.factor_maintenance
-    parts = [
-        Explanation(
-            label="loss in the worst scenario, times its factor",
-            value=float(-b.worst[u] * factor[u]) + 0.0,
-            unit="USD",
-            rule="product",
-            parts=(
-                _loss(method, scenario, book, contracts, b, pnl, u),
-                Explanation(label=f"{level} factor", value=float(factor[u]), source=f"{method}: margin factors"),
-            ),
-            source=f"{method}: worst of all scenarios and the basis",
+    parts = []
+    if scenario:
+        parts.append(
+            Explanation(
+                label="loss in the worst scenario, times its factor",
+                value=float(-b.worst[u] * factor[u]),
+                unit="USD",
+                rule="product",
+                parts=(
+                    _loss(method, scenario, book, contracts, b, pnl, u),
+                    Explanation(label=f"{level} factor", value=float(factor[u]), source=f"{method}: margin factors"),
+                ),
+                source=f"{method}: worst of all scenarios and the basis",
+            )
         )
-    ]
     scale = float(b.size_factor_initial[u]) if initial else 1.0
     charges = (
         ("perpetual", b.perpetual_maintenance, b.perpetual_initial, "|net perpetual| at spot"),
@@ -76,7 +78,7 @@ def explain_unit(
         label=f"sub-book {name}",
         value=float((b.requirement_initial if initial else b.requirement_maintenance)[u]),
         unit="USD",
-        rule="sum",
+        rule="sum" if parts else "",
         parts=tuple(parts),
         source=f"{method}: one sub-book an underlying",
     )

@@ -67,7 +67,7 @@ class DerivePortfolio(ByUnit):
             date=self.info.date,
             digest=self.info.digest,
             haircuts=dict.fromkeys(assets, 0.0),
-            take_part=frozenset(assets),
+            take_part=frozenset(asset for asset, own in assets.items() if not own.is_cash),
         )
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> DeriveContracts:
@@ -103,7 +103,7 @@ class DerivePortfolio(ByUnit):
             requirement_initial=b.requirement_initial,
             requirement_maintenance=b.requirement_maintenance,
             components=components,
-            scenario_worst=b.scenario,
+            scenario_worst=np.where(b.worst < 0, b.scenario, -1),
             position_shares=lambda: position_shares(book, priced, b),
             account_initial={"open_orders": orders} if book.has_orders else {},
             account_maintenance={"open_orders": np.zeros(book.n_accounts)} if book.has_orders else {},
@@ -117,7 +117,8 @@ class DerivePortfolio(ByUnit):
         assert isinstance(measured.detail, DeriveBreakdown)
         pnl, _ = measured.position_shares()
         name = self.groups(priced)[1][int(book.layout.unit_group[unit])]
-        worst = self.scenario_words(priced, 0)[int(measured.scenario_worst[unit])]
+        scenario = int(measured.scenario_worst[unit])
+        worst = self.scenario_words(priced, 0)[scenario] if scenario >= 0 else ""
         return explain_unit(self.name, name, worst, book, priced, measured.detail, pnl, unit, level)
 
     def scenario_words(self, priced: DeriveContracts, group: int) -> tuple[str, ...]:
