@@ -18,6 +18,7 @@ MODULES = (
     "benchmarks.live",
     "benchmarks.cluster",
     "benchmarks.span",
+    "benchmarks.venues",
     "benchmarks.cli",
 )
 
