@@ -118,6 +118,9 @@ class Charges:
     traits = TRAITS
     schedule, net_margin = None, False
 
+    def notes(self, book: Any, priced: Any) -> tuple[str, ...]:
+        return ()
+
     def __init__(self, contracts: Contracts, share: float = 0.8) -> None:
         self.contracts = contracts
         self.share = share

@@ -14,6 +14,7 @@ from tests.reference import derive_runners, runners, span_runners
 from tests.reference.loader import Vector
 
 VENUES = "crypto venues"
+LIQUIDATION = "liquidation"
 MODELS = "model-based margin and its statistics"
 SIMM = "SIMM"
 STRATEGY = "strategy margin and TIMS"
@@ -167,7 +168,8 @@ _STRATEGY_FILES = (
 
 # `document / vector` or `document`, as `loader.kind_of` says it; `*` for the rest of a document's title.
 NOT_YET: dict[str, str] = {
-    "Derive*": VENUES,
+    "Derive StandardManager*": VENUES,
+    "Derive DutchAuction*": LIQUIDATION,
     "Mango*": VENUES,
     **{f"worked examples from public documentation / {name}": why for name, why in _DOCUMENTED.items()},
     **{f"Drift* / {name}": VENUES for name in _DRIFT},

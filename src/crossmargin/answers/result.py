@@ -12,6 +12,7 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import blocks
 from crossmargin.answers.account_table import account_table
+from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.errors import raise_problems
 from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
@@ -26,9 +27,10 @@ from crossmargin.engine.figures import (
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Level, Methodology, ScenarioPnl
+from crossmargin.methodologies.requirements import Requirements
 from crossmargin.portfolio.book import Book
 from crossmargin.portfolio.quarantine import OnError, Unmargined
-from crossmargin.standing.standing import STATES
+from crossmargin.standing.standing import STATES, Standing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -150,7 +152,7 @@ class MarginResult:
         """The requirement of a margin account as a tree."""
         e, index = self.of_account(self.index(account))
         tree = e.methodology.explain(e.requirements, index, level)
-        return replace(tree, note="; ".join((*filter(None, (tree.note,)), *e.market.notes)))
+        return replace(tree, note="; ".join((*filter(None, (tree.note,)), *e.notes)))
 
     def scenarios(self, account: str) -> ScenarioPnl:
         """P&L of a margin account in every scenario."""
@@ -184,6 +186,8 @@ class MarginResult:
                 "coverage_ratio": [value if math.isfinite(value) else None for value in s.coverage.tolist()],
                 "state": [STATES[code].value for code in s.state_code.tolist()],
             }
+            if self.prepared.methodology.net_margin:
+                columns |= {f"margin_net_{level}": net.tolist() for level, net in _net_margins(s, f).items()}
         return columns
 
     def table(self) -> pl.DataFrame:
@@ -233,6 +237,10 @@ class MarginResult:
                 "coverage_ratio": _text(s.coverage[a]) if np.isfinite(s.coverage[a]) else None,
                 "state": s.state_of(a).value,
             }
+            if e.methodology.net_margin:
+                answer |= {f"margin_net_{level}": _text(net[a]) for level, net in _net_margins(s, r).items()}
+        if r.account_charges:
+            answer["account_charges"] = {name: _text(values[a]) for name, values in r.account_charges.items()}
         answer["units"] = [
             {
                 "unit": units.names[u],
@@ -309,9 +317,17 @@ class MarginResult:
         return {
             "unmargined": [left_out.to_dict() for left_out in self.unmargined],
             "stand_ins": [fill.to_dict() for fill in self.figures.fills],
-            "notes": list(self.prepared.market.notes),
+            "notes": list(self.prepared.notes),
             "provenance": self.prepared.provenance,
         }
+
+
+def _net_margins(stands: Standing, required: AccountFigures | Requirements) -> dict[str, FloatArray]:
+    """Equity less the requirement of each level: the figure of rulebooks that state no requirement."""
+    return {
+        "initial": stands.equity - required.requirement_initial,
+        "maintenance": stands.equity - required.requirement_maintenance,
+    }
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -280,7 +280,7 @@ def explain(
             "explanation": result.explain(account).to_dict(),
             "explanation_maintenance": result.explain(account, "maintenance").to_dict(),
             "stand_ins": [fill.to_dict() for fill in result.figures.fills],
-            "notes": list(result.prepared.market.notes),
+            "notes": list(result.prepared.notes),
             "provenance": result.prepared.provenance,
         }
         if result.figures.standing is not None:

@@ -102,7 +102,7 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
     lines += _not_shown(n - len(shown), where)
     if result.unmargined:
         lines += ["", *_unmargined(result.unmargined, "--json has all")]
-    lines += ["", footer(result.prepared.market, r.fills)]
+    lines += ["", footer(result.prepared.market.source, result.prepared.notes, r.fills)]
     return "\n".join(lines)
 
 
@@ -149,7 +149,7 @@ def cluster_text(report: ClusterReport, market: Market, figures: Mapping[str, Fl
         lines.append(f"In deficit: {report.deficits:,} accounts.")
     if report.unmargined:
         lines += ["", *_unmargined(report.unmargined, f"{report.out} has all")]
-    lines += ["", footer(market, report.fills)]
+    lines += ["", footer(market.source, report.notes, report.fills)]
     return "\n".join(lines)
 
 
@@ -213,10 +213,10 @@ def _heading(e: Evaluation | Prepared) -> str:
     return f"{e.methodology.name} {e.methodology.version} with {e.methodology.info.name}, as of {moment}"
 
 
-def footer(market: Market, fills: Sequence[Fill]) -> str:
-    """Source, notes and stand-ins, each in a line."""
-    lines = [f"Market: {market.source}."]
-    lines += [f"Note: {note}." for note in market.notes]
+def footer(source: str, notes: Sequence[str], fills: Sequence[Fill]) -> str:
+    """Source of the market, notes and stand-ins, each in a line."""
+    lines = [f"Market: {source}."]
+    lines += [f"Note: {note}." for note in notes]
     lines += [f"Stand-in: {line}." for line in stand_ins(fills)]
     return paragraphs(lines)
 
@@ -270,7 +270,11 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
     )
     lines += [
         "",
-        *(f"Worst for {r.units.names[u]}: {numbers.signs(r.units.scenario_worst[u])}" for u in r.units.of(a)),
+        *(
+            f"Worst for {r.units.names[u]}: {numbers.signs(r.units.scenario_worst[u])}"
+            for u in r.units.of(a)
+            if r.units.scenario_worst[u]
+        ),
     ]
     lines += ["", tree(result.explain(name)), ""]
     lines.append(contributions_table(e, a))
@@ -280,7 +284,7 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
         lines += ["", _members_table(e, a)]
     if scenarios:
         lines += ["", scenario_table(result, name)]
-    lines += ["", footer(e.market, e.fills)]
+    lines += ["", footer(e.market.source, e.notes, e.fills)]
     return "\n".join(lines)
 
 
@@ -394,14 +398,28 @@ def compare_text(comparison: Comparison) -> str:
         table(columns, total=many),
         *_not_shown(n - len(shown), "--json has all"),
     ]
-    names = list(dict.fromkeys(name for e in comparison.evaluations for name in e.requirements.units.components))
-    component_columns = [Column(header="sum over accounts", cells=[_words(name) for name in names], align="left")]
-    for e in comparison.evaluations:
-        parts = e.requirements.units.components
-        cells = [numbers.money(float(parts[name].sum())) if name in parts else numbers.UNKNOWN for name in names]
-        component_columns.append(Column(header=e.methodology.name, cells=cells))
-    lines += ["", table(component_columns), "", footer(first.market, first.fills)]
+    sums = [_sums(e) for e in comparison.evaluations]
+    # What every method states stands last, below the components that only some have.
+    stated = [name for name in sums[0] if all(name in one for one in sums)]
+    labels = [name for name in dict.fromkeys(name for one in sums for name in one) if name not in stated] + stated
+    columns = [Column(header="sum over accounts", cells=[_words(name) for name in labels], align="left")]
+    for e, of_method in zip(comparison.evaluations, sums, strict=True):
+        cells = [numbers.money(of_method[name]) if name in of_method else numbers.UNKNOWN for name in labels]
+        columns.append(Column(header=e.methodology.name, cells=cells))
+    notes = dict.fromkeys(note for e in comparison.evaluations for note in e.notes)
+    fills = dict.fromkeys(fill for e in comparison.evaluations for fill in e.fills)
+    lines += ["", table(columns), "", footer(first.market.source, tuple(notes), tuple(fills))]
     return "\n".join(lines)
+
+
+def _sums(e: Evaluation) -> dict[str, float]:
+    """Components of a method and what every method states, each summed over the accounts."""
+    r = e.requirements
+    charges = {**r.units.components, **r.account_charges}
+    stated = {"maintenance_requirement": r.requirement_maintenance, "net_option_value": r.net_option_value}
+    if e.standing is not None:
+        stated |= {"equity": e.standing.equity, "excess": e.standing.excess}
+    return {name: float(values.sum()) for name, values in {**charges, **stated}.items()}
 
 
 def what_if_text(answer: WhatIf) -> str:
@@ -429,7 +447,7 @@ def what_if_text(answer: WhatIf) -> str:
     if answer.cash_paid:
         verb = "cost" if answer.cash_paid > 0 else "bring in"
         lines.append(f"At their marks the trades {verb} {numbers.money(abs(answer.cash_paid))}, settled in cash.")
-    lines += ["", footer(answer.after.market, answer.after.fills)]
+    lines += ["", footer(answer.after.market.source, answer.after.notes, answer.after.fills)]
     return "\n".join(lines)
 
 

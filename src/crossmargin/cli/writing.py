@@ -74,7 +74,7 @@ def require_places(*, table: Path | None = None, page: Path | None = None, besid
 
 def write_answer(path: Path, result: MarginResult) -> None:
     """Write every account of an answer to a file, and what it rests on; see `write_table`."""
-    write_table(path, result.account_table(), file_metadata(result.prepared.provenance, result.prepared.market.notes))
+    write_table(path, result.account_table(), file_metadata(result.prepared.provenance, result.prepared.notes))
 
 
 def write_table(path: Path, table: pl.DataFrame, metadata: Mapping[str, str] | None = None) -> None:

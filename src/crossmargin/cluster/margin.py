@@ -262,7 +262,7 @@ def margin_in_session(
     with _parts(out) as folder:
         _margin_shards(session, dealt, work, _Shards(_by_shard(dealt, cash), pieces), tally, folder, progress)
         # Who states two netting sets is left out by every name that it stated, which may be those of other shards.
-        totals = _written(tally.parts, out, file_metadata(rests_on, market.notes), sort=bool(tally.unmargined))
+        totals = _written(tally.parts, out, file_metadata(rests_on, prices.notes), sort=bool(tally.unmargined))
         if written is not None:
             written(out)
         return ClusterReport(
@@ -279,7 +279,7 @@ def margin_in_session(
             workers=session.workers,
             retried=tally.retried,
             provenance=rests_on,
-            notes=market.notes,
+            notes=prices.notes,
         )
 
 

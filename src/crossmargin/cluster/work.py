@@ -59,10 +59,13 @@ class Prices:
     refused : mapping of str to tuple of Problem
         Instruments that cannot be priced, and why, with the first row of the file that holds it; the spot of a coin in
         the balances among them.
+    notes : tuple of str
+        What to know of the prices.
     """
 
     priced: Priced
     refused: Mapping[str, tuple[Problem, ...]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,7 +201,11 @@ def price_once(
         held = held_by[one.account]
         if held is not None and about:
             refused.setdefault(held, {}).update(dict.fromkeys(about))
-    return Prices(priced=prepared.priced, refused={name: tuple(about) for name, about in refused.items()})
+    return Prices(
+        priced=prepared.priced,
+        refused={name: tuple(about) for name, about in refused.items()},
+        notes=prepared.notes,
+    )
 
 
 def margin_shard(work: Work, cash: Sequence[BalanceLine], pieces: Sequence[NDArray[np.uint8]]) -> ShardAnswer:

@@ -339,7 +339,8 @@ def collateral_prices(
     fills: list[Fill] = []
     problems: list[Problem] = []
     haircuts = accepted(market, scheduled)
-    price, haircut = _asset_prices(book.balances or Balances(), market, haircuts, policy, fills, problems)
+    named = "the schedule" if scheduled is None else f"'{scheduled.name}'"
+    price, haircut = _asset_prices(book.balances or Balances(), market, haircuts, named, policy, fills, problems)
     spot, spot_price, multiplier = _spot_prices(book, market, policy, fills, problems)
     settlement = _settlement_prices(book.carried or Carried(), market, policy, fills, problems)
     raise_problems(problems)
@@ -384,6 +385,7 @@ def _asset_prices(
     balances: Balances,
     market: Market,
     haircuts: Mapping[str, float],
+    named: str,
     policy: MissingPolicy,
     fills: list[Fill],
     problems: list[Problem],
@@ -398,7 +400,7 @@ def _asset_prices(
         else:
             found.append(
                 Problem(
-                    found=f"'{asset}' is no collateral that the schedule accepts",
+                    found=f"'{asset}' is no collateral that {named} accepts",
                     needed=f"It accepts {', '.join(haircuts)}.",
                     column="asset",
                     kind=UnsupportedError,

@@ -73,6 +73,11 @@ class Prepared:
         """What the answer rests on: methodology, parameters, market, time, engine."""
         return provenance(self.market, self.methodology, self.policy, self.thresholds)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was inferred of the market, and what the methodology says of what it margins."""
+        return (*self.market.notes, *self.methodology.notes(self.margined, self.priced))
+
     def evaluation(self) -> Evaluation:
         """Margin every account, value its collateral, and stand one against the other.
 
@@ -143,6 +148,11 @@ class Evaluation:
         """Every stand-in for a missing quote, once."""
         of_collateral = self.collateral.fills if self.collateral else ()
         return tuple(dict.fromkeys((*self.requirements.fills, *of_collateral)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Prepared.notes`."""
+        return self.prepared.notes
 
     @property
     def provenance(self) -> dict[str, object]:

@@ -239,6 +239,10 @@ class ByUnit(ABC):
             if values[account]
         )
 
+    def notes(self, book: Book, priced: Priced) -> tuple[str, ...]:
+        """See `Methodology.notes`."""
+        return ()
+
     def scenario_words(self, priced: Priced, group: int) -> tuple[str, ...]:
         """The scenarios of a group as a person says them; none where the method has no scenarios."""
         return ()

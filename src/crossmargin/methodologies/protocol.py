@@ -157,6 +157,9 @@ class Methodology(Protocol):
     def account_requirements(self, arranged: Arranged, priced: Priced) -> AccountRequirements:
         """What every margin account is asked for: the method's recipe, and nothing that only explains it."""
 
+    def notes(self, book: Book, priced: Priced) -> tuple[str, ...]:
+        """What a reader of any answer about `book` should know: a contract taken as another, an order left out."""
+
     def requirements(self, book: Book, priced: Priced) -> Requirements:
         """The requirement of every margin account of `book`, with the isolated baseline and all that explains it."""
 
@@ -214,3 +217,11 @@ class Entry:
     family: str
     package: str = ""
     about: About | None = None
+
+
+def notes_on_orders(book: Book, name: str) -> tuple[str, ...]:
+    """The note of a method that has no rule for resting orders."""
+    carried = book.carried
+    if carried is None or not (carried.buys.any() or carried.sells.any()):
+        return ()
+    return (f"resting orders are not margined under {name}",)

@@ -628,8 +628,8 @@ def _notes(evaluation: Evaluation) -> Markup:
     fills = evaluation.fills
     market = evaluation.market
     parts: list[Content] = []
-    if market.notes:
-        parts.append(element("ul", [element("li", note) for note in market.notes]))
+    if evaluation.notes:
+        parts.append(element("ul", [element("li", note) for note in evaluation.notes]))
     if fills:
         shown = fills[:MOST_NOTES]
         parts.append(

@@ -19,7 +19,7 @@ from crossmargin.basics.errors import ParameterError, Problem
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
+from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits, notes_on_orders
 from crossmargin.methodologies.requirements import AccountRequirements, Contributions, Requirements, Units
 from crossmargin.methodologies.span.book import SpanBook, SpanContracts, SpanModel, span_book, span_contracts
 from crossmargin.methodologies.span.contributions import member_contributions, position_contributions
@@ -141,6 +141,10 @@ class Span:
             credit_initial=read_only(breakdown.account_credit_initial),
             credit_maintenance=read_only(breakdown.account_credit_maintenance),
         )
+
+    def notes(self, book: Book, priced: Any) -> tuple[str, ...]:
+        """See `Methodology.notes`."""
+        return notes_on_orders(book, self.name)
 
     def requirements(self, book: Book, priced: SpanContracts) -> Requirements:
         """See `Methodology.requirements`."""

@@ -78,6 +78,8 @@ class DeriveInputs:
         Parts of the forward: what has been averaged, and what still moves.
     stable_price : float
         Dollars for one unit of the stablecoin.
+    has_inverse : bool
+        Whether some row is an inverse contract, taken as a linear one.
     """
 
     names: tuple[str, ...]
@@ -103,6 +105,7 @@ class DeriveInputs:
     forward_fixed: FloatArray
     forward_variable: FloatArray
     stable_price: float
+    has_inverse: bool = False
     fills: tuple[Fill, ...] = ()
 
 

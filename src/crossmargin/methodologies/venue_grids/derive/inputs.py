@@ -42,7 +42,8 @@ def inputs_from_market(
     """
     problems: list[Problem] = []
     fills: list[Fill] = []
-    contracts = tuple(name for name in names if name in market)
+    # A name that is neither is a contract that the market does not list: it says so, with the nearest that it does.
+    contracts = tuple(name for name in names if name in market or name not in parameters.collateral)
     held = market.instruments.take(market.rows(contracts))
     problems += _not_held(held, parameters, method)
     priced: PricingInputs | None = None
@@ -51,7 +52,7 @@ def inputs_from_market(
     except CrossmarginError as error:
         problems += error.problems
     stable = asset_price(market, STABLECOIN, policy, fills, problems, needed_by="the account's own currency")
-    others = {name: name for name in names if name not in market}
+    others = {name: name for name in names if name not in market and name in parameters.collateral}
     spots = {held.names[k]: held.underlyings[held.underlying[k]] for k in np.flatnonzero(held.kind == Kind.SPOT)}
     asset_of = {**others, **spots}
     problems += [
@@ -138,6 +139,7 @@ def inputs_from_market(
         forward_fixed=read_only(fixed),
         forward_variable=read_only(forward - fixed),
         stable_price=stable,
+        has_inverse=bool(table.is_inverse.any()),
         fills=tuple(dict.fromkeys((*priced.fills, *fills))),
     )
 

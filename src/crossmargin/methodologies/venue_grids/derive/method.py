@@ -31,6 +31,7 @@ from crossmargin.methodologies.venue_grids.derive.recipe import (
     position_shares,
 )
 from crossmargin.methodologies.venue_grids.derive.steps import scenario_table
+from crossmargin.portfolio.book import Book
 
 NO_UNDERLYING = "collateral"
 """Unit of what cancels the risk of no underlying."""
@@ -120,6 +121,12 @@ class DerivePortfolio(ByUnit):
         scenario = int(measured.scenario_worst[unit])
         worst = self.scenario_words(priced, 0)[scenario] if scenario >= 0 else ""
         return explain_unit(self.name, name, worst, book, priced, measured.detail, pnl, unit, level)
+
+    def notes(self, book: Book, priced: DeriveContracts) -> tuple[str, ...]:
+        """Inverse contracts are not the venue's."""
+        if not priced.inputs.has_inverse:
+            return ()
+        return (f"{self.name} has no inverse contracts: they are taken as linear ones on as many coins, in dollars",)
 
     def scenario_words(self, priced: DeriveContracts, group: int) -> tuple[str, ...]:
         """The scenarios, and the basis that competes with them."""

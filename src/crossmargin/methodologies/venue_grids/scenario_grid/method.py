@@ -16,7 +16,7 @@ from crossmargin.basics.errors import Problem, UnsupportedError
 from crossmargin.basics.explanation import Explanation
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
-from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits
+from crossmargin.methodologies.protocol import Level, ParametersInfo, ScenarioPnl, Traits, notes_on_orders
 from crossmargin.methodologies.requirements import AccountRequirements, Contributions, Requirements, Units
 from crossmargin.methodologies.venue_grids.scenario_grid.book import (
     ContractTable,
@@ -140,6 +140,10 @@ class ScenarioGrid:
         if self.grouping is Grouping.NETTED:
             return self.parameters
         return replace(self.parameters, across_units=AcrossUnits.INDEPENDENT)
+
+    def notes(self, book: Book, priced: Any) -> tuple[str, ...]:
+        """See `Methodology.notes`."""
+        return notes_on_orders(book, self.name)
 
     def requirements(self, book: Book, priced: ContractTable) -> Requirements:
         """See `Methodology.requirements`."""
