@@ -142,6 +142,12 @@ class OkxParameters:
     ladders: Mapping[str, tuple[Bracket, ...]] | None
     borrowing: Mapping[str, BorrowRate]
 
+    @property
+    def coins(self) -> frozenset[str]:
+        """Every coin that is named somewhere."""
+        tables = (self.spot_moves, self.extreme_move, self.basis_annualised, self.basis_floor, self.charge_rate)
+        return frozenset(coin for table in tables for coin in table.named)
+
     def missing_of_coin(self, coin: str) -> tuple[str, ...]:
         """Parameters without which nothing of a coin can be margined."""
         asked: dict[str, object] = {
@@ -260,7 +266,7 @@ def _parse(document: dict[str, Any]) -> OkxParameters:
     def one(low: float, high: float) -> Callable[[Mapping[str, Any], str, str], float]:
         return lambda section, key, where: read.number(section, key, where, low, high)
 
-    parameters = {
+    parameters: dict[str, Any] = {
         "initial_factor": read.number(document, "initial_factor", name, 1.0, 100.0),
         "time_step_days": read.number(document, "time_step_hours", name, 0.0, 24 * 365.0) / 24,
         "spot_moves": spot_moves,

@@ -209,7 +209,7 @@ def hedged_sizes(net: FloatArray) -> FloatArray:
     hedged = np.zeros((len(net), len(PAIRS)))
     for k, pair in enumerate(PAIRS):
         one, other = (STABLE.index(currency) for currency in pair)
-        opposite = left[:, one] * left[:, other] < 0
+        opposite = np.sign(left[:, one]) * np.sign(left[:, other]) < 0
         size = np.where(opposite, np.minimum(np.abs(left[:, one]), np.abs(left[:, other])), 0.0)
         for side in (one, other):
             left[:, side] -= np.sign(left[:, side]) * size
