@@ -144,7 +144,8 @@ COMPLETE: dict[str, Any] = {
     "version": "1",
     "date": "2025-01-15",
     "title": "Invented figures for tests",
-    "minimum_charge": {"option_rates": {"BTC": "0.001"}},
+    "basis": {"floors": {"ETH": "0.003"}},
+    "minimum_charge": {"rates": {"ETH": "0.005"}, "option_rates": {"BTC": "0.001", "ETH": "0.0012"}},
     "rate_shifts": {
         "level": {"days": ["0"], "shift": ["0.02"]},
         "slope": {"days": ["0", "365"], "shift": ["0.03", "-0.01"]},

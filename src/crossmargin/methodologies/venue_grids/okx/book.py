@@ -64,12 +64,13 @@ class ShockGrid:
 
 
 def shock_grid(parameters: OkxParameters) -> ShockGrid:
-    """Price moves from the lowest up; under each volatility down, same, up. Without a volatility shift only same.
+    """Price moves from the lowest up; under each volatility same, down, up. Without a volatility shift only same.
 
-    OKX shifts volatility by percent and by points and takes the worse: so both are scenarios here.
+    Same comes first: of equal losses the lowest scenario is named, and a future's are equal. OKX shifts volatility by
+    percent and by points and takes the worse: so both are scenarios here.
     """
     n_moves = max((len(moves) for moves in parameters.spot_moves), default=0)
-    vols = ((-1, RELATIVE), (-1, POINTS), (0, UNCHANGED), (1, RELATIVE), (1, POINTS))
+    vols = ((0, UNCHANGED), (-1, RELATIVE), (-1, POINTS), (1, RELATIVE), (1, POINTS))
     chosen = [vol for vol in vols if vol[0] == 0 or parameters.vol_relative is not None]
     cells = list(product(range(-n_moves, n_moves + 1), chosen))
     return ShockGrid(

@@ -107,8 +107,14 @@ class OkxPortfolioMargin(ByUnit):
             components={name: read_only(values) for name, values in components.items()},
             scenario_worst=read_only(scenario_worst(found, len(priced.grid))),
             position_shares=lambda: position_shares(book, priced, found, self.parameters),
-            account_initial={"mr8_borrowing": read_only(found.mr8_initial)},
-            account_maintenance={"mr8_borrowing": read_only(found.mr8_maintenance)},
+            account_initial={
+                "mr8_borrowing": read_only(found.mr8_initial),
+                "open_orders": read_only(self.orders_charge(book, priced, found.initial)),
+            },
+            account_maintenance={
+                "mr8_borrowing": read_only(found.mr8_maintenance),
+                "open_orders": read_only(np.zeros(book.n_accounts)),
+            },
             detail=found,
         )
 
@@ -122,8 +128,15 @@ class OkxPortfolioMargin(ByUnit):
     def explain_account_charges(
         self, book: UnitBook, priced: OkxContracts, measured: Measured, account: int, level: Level
     ) -> tuple[Explanation, ...]:
-        """MR8: every debt of the account."""
-        return explain_borrowing(book, _found(measured), account, level)
+        """MR8, debt by debt; and what resting orders add."""
+        return (
+            *explain_borrowing(book, _found(measured), account, level),
+            *(
+                node
+                for node in super().explain_account_charges(book, priced, measured, account, level)
+                if node.label == "open orders"
+            ),
+        )
 
     def scenario_words(self, priced: OkxContracts, group: int) -> tuple[str, ...]:
         """See `ByUnit.scenario_words`: MR1, then MR2, then MR6 down and up."""

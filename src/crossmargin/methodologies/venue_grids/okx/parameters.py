@@ -17,7 +17,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, read_only
 from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
-from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
+from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shipped_sets, shown
 from crossmargin.methodologies.protocol import ParametersInfo
 
 FAMILY = "okx-pm"
@@ -173,11 +173,12 @@ class OkxParameters:
     def not_given(self, names: tuple[str, ...], instruments: tuple[str, ...], what: str) -> Problem:
         """The refusal of `instruments`, which need parameters that are not in the set."""
         several = len(names) > 1
+        ships = self.info.name in shipped_sets(PACKAGE)
+        extends = f', with "extends": "{self.info.name}"' if ships else ""
         return Problem(
             found=f"{what}: parameter{'s' * several} {', '.join(names)} of '{self.info.name}' "
             f"{'are' if several else 'is'} not given, and no public source states {'them' if several else 'it'}",
-            needed=f'Give {"them" if several else "it"} in a parameter file of your own with "extends": '
-            f'"{self.info.name}".',
+            needed=f"Give {'them' if several else 'it'} in a parameter file of your own{extends}.",
             kind=UnsupportedError,
             instruments=instruments,
         )

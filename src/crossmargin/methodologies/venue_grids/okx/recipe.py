@@ -107,7 +107,7 @@ def okx_requirement(book: UnitBook, contracts: OkxContracts, parameters: OkxPara
     ------
     UnsupportedError
         If a position is hedged by one in another stablecoin, or an asset is borrowed, and the parameter that charges
-        it is not given; if orders rest.
+        it is not given.
     """
     held = book.holdings
     by_expiry = segments(held, contracts.expiry)
@@ -206,18 +206,6 @@ def _refuse(
 ) -> None:
     """Raise for what only positions and balances show to be needed."""
     problems: list[Problem] = []
-    if book.has_orders:
-        rest = np.flatnonzero((book.buys != 0) | (book.sells != 0))
-        names = tuple(sorted({contracts.names[k] for k in book.holdings.instrument[rest].tolist()}))
-        problems.append(
-            Problem(
-                found=f"orders rest in {', '.join(names[:3])}{' and others' * (len(names) > 3)}, and no public source "
-                "states how OKX counts them",
-                needed="Leave the orders out, or add them to the positions as if they were filled.",
-                kind=UnsupportedError,
-                instruments=names,
-            )
-        )
     if contracts.ladders is None and hedged.any():
         units = np.flatnonzero(hedged.any(axis=1))
         coins = tuple(sorted({contracts.coins[k] for k in book.layout.unit_group[units].tolist()}))
