@@ -17,7 +17,14 @@ import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, read_only
 from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
-from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shipped_sets, shown
+from crossmargin.methodologies.parameter_files import (
+    ParameterReader,
+    document_of,
+    info_of,
+    name_of,
+    shipped_sets,
+    shown,
+)
 from crossmargin.methodologies.protocol import ParametersInfo
 
 FAMILY = "okx-pm"
