@@ -103,6 +103,7 @@ def vega_cross(vector: Vector) -> set[str]:
 def hyperliquid_borrowable(vector: Vector) -> set[str]:
     """What may be borrowed against a balance."""
     inputs, expected = vector.body["inputs"], vector.body["expected"]
-    found = published_rules.hyperliquid_borrowable(inputs["balance"], inputs["oracle"], inputs["ltv"])
-    assert float(found) == pytest.approx(expected["borrowable"], rel=1e-15)
+    balance, oracle, ltv = (np.array([inputs[name]], dtype=np.float64) for name in ("balance", "oracle", "ltv"))
+    found = published_rules.hyperliquid_borrowable(balance, oracle, ltv)
+    assert found[0] == pytest.approx(expected["borrowable"], rel=1e-15)
     return {"borrowable"}

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from crossmargin.basics.errors import Problem, raise_problems
 from crossmargin.engine.evaluate import Evaluation, evaluate
-from crossmargin.files.positions import read_positions
+from crossmargin.files.positions import read_book
 from crossmargin.instruments.terms import (
     DatedFuture,
     Delivery,
@@ -175,5 +176,10 @@ def run(
     cash = None
     if balances is not None:
         cash = [{"account": "ann", "asset": asset, "amount": str(amount)} for asset, amount in balances.items()]
-    book = read_positions(rows(positions), cash)
-    return evaluate(book, where or market(), methodology("okx-pm", COMPLETE if parameters is None else parameters))
+    method = methodology("okx-pm", COMPLETE if parameters is None else parameters)
+    assert method.schedule is not None
+    problems: list[Problem] = []
+    book = read_book(rows(positions), cash, problems, accepts=method.schedule.haircuts)
+    raise_problems(problems)
+    assert book is not None
+    return evaluate(book, where or market(), method)

@@ -7,7 +7,6 @@ call, and none of them is a whole requirement of an account.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from crossmargin.basics.arrays import BoolArray, FloatArray
 
@@ -121,20 +120,16 @@ def vega_cross_maintenance(
     return np.asarray(np.abs(position) * mark * (linear_slippage_factor + risk), dtype=np.float64)
 
 
-def hyperliquid_borrowable(
-    balance: npt.ArrayLike, oracle_price: npt.ArrayLike, loan_to_value: npt.ArrayLike
-) -> FloatArray:
+def hyperliquid_borrowable(balance: FloatArray, oracle_price: FloatArray, loan_to_value: FloatArray) -> FloatArray:
     """Hyperliquid portfolio margin: what may be borrowed against a token balance, quote currency.
 
     Parameters
     ----------
-    balance, oracle_price, loan_to_value : array_like of shape (n_tokens,)
+    balance, oracle_price, loan_to_value : ndarray of shape (n_tokens,)
         Tokens held, price of one, and the fraction of their value that may be borrowed (0.5 in the example).
 
     References
     ----------
     Hyperliquid documentation, support/faq/portfolio-margin
     """
-    return np.asarray(
-        np.asarray(balance, dtype=np.float64) * np.asarray(oracle_price, dtype=np.float64) * loan_to_value
-    )
+    return balance * oracle_price * loan_to_value
