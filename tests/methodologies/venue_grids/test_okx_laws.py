@@ -15,9 +15,13 @@ from hypothesis import strategies as st
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import ParameterError, UnsupportedError
 from crossmargin.engine.evaluate import Evaluation, evaluate
+from crossmargin.engine.events import MarketMove
+from crossmargin.engine.live import LiveBook
 from crossmargin.files.positions import read_positions
+from crossmargin.market.policy import MissingPolicy
 from crossmargin.methodologies.registry import methodology
 from crossmargin.methodologies.venue_grids.okx import steps
+from crossmargin.methodologies.venue_grids.okx.method import okx_pm
 from crossmargin.methodologies.venue_grids.okx.parameters import PAIRS, Tiers, TierTable, load_parameters
 from crossmargin.portfolio.book import Carried
 from tests.methodologies.venue_grids.okx_market import COMPLETE, market, rows, run
@@ -118,6 +122,33 @@ def test_orders_that_rest_never_lower_the_requirement() -> None:
     assert found["closing"] == found["none"] == pytest.approx(initial({"BTC-USDT-SWAP": -100}))
     assert found["buys"] == pytest.approx(initial({"BTC-USDT-SWAP": 150}))
     assert found["sells"] == pytest.approx(initial({"BTC-USDT-SWAP": -150}))
+
+
+def test_what_is_priced_anew_is_what_would_be_priced_at_once() -> None:
+    """A newer market of the same moment: BTC and USDT have moved, LTC in coin terms has not."""
+    method, policy = okx_pm(COMPLETE), MissingPolicy()
+    old, new = market(0.9997), market(0.97)
+    whole = method.price(NAMES, old, policy)
+    moved = tuple(name for name in NAMES if name.startswith("BTC"))
+    joined, at_once = method.repriced(whole, method.price(moved, new, policy)), method.price(NAMES, new, policy)
+    rows_of = np.array([NAMES.index(name) for name in moved])
+    others = np.setdiff1d(np.arange(len(NAMES)), rows_of)
+    for name in ("shocked", "decay", "extreme", "delta", "vega", "rate_gain", "unit_charge", "option_value"):
+        assert getattr(joined, name)[rows_of].tobytes() == getattr(at_once, name)[rows_of].tobytes(), name
+        assert getattr(joined, name)[others].tobytes() == getattr(whole, name)[others].tobytes(), name
+    assert joined.pair_index.tolist() == at_once.pair_index.tolist()
+    assert joined.debt_price == at_once.debt_price
+    assert joined.debt_price["USDT"] == 0.97
+
+
+def test_a_live_book_follows_the_price_of_what_is_owed() -> None:
+    method = okx_pm(COMPLETE)
+    cash = [{"account": "ann", "asset": "USDT", "amount": "-50000"}]
+    book = read_positions(rows({"BTC-USDC-SWAP": 3}), cash)
+    live = LiveBook(book, market(0.9997), method)
+    live.apply(MarketMove(market=market(0.97)))
+    at_once = evaluate(book, market(0.97), method).requirements
+    assert live.requirements.requirement_initial.tolist() == at_once.requirement_initial.tolist()
 
 
 # ------------------------------------------------------------------------------------------------------ stablecoins

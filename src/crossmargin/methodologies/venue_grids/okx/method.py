@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import scenario_pnl
+from crossmargin.aggregation.sweep import Holdings, scenario_pnl
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import Problem, UnsupportedError
 from crossmargin.basics.explanation import Explanation
@@ -22,7 +22,9 @@ from crossmargin.methodologies.venue_grids.okx.explain import explain_borrowing,
 from crossmargin.methodologies.venue_grids.okx.parameters import OkxParameters, load_parameters
 from crossmargin.methodologies.venue_grids.okx.recipe import (
     OkxBreakdown,
+    OkxUnits,
     okx_requirement,
+    okx_units,
     position_shares,
     scenario_table,
     scenario_worst,
@@ -87,9 +89,13 @@ class OkxPortfolioMargin(ByUnit):
         """Coins: contracts in any currency and spot of one coin are one risk unit."""
         return priced.coin, priced.coins
 
+    def cut(self, holdings: Holdings, priced: OkxContracts) -> OkxUnits:
+        """See `ByUnit.cut`."""
+        return okx_units(holdings, priced)
+
     def measure(self, book: UnitBook, priced: OkxContracts) -> Measured:
         """See `ByUnit.measure`; components are the maintenance charges as OKX shows them, and what initial adds."""
-        found = okx_requirement(book, priced, self.parameters)
+        found = okx_requirement(book, book.cut, priced, self.parameters)
         components = {
             "mr1_spot_shock": found.mr1,
             "mr2_theta_decay": found.mr2,
@@ -106,7 +112,7 @@ class OkxPortfolioMargin(ByUnit):
             requirement_maintenance=read_only(found.maintenance),
             components={name: read_only(values) for name, values in components.items()},
             scenario_worst=read_only(scenario_worst(found, len(priced.grid))),
-            position_shares=lambda: position_shares(book, priced, found, self.parameters),
+            position_shares=lambda: position_shares(book, book.cut, priced, found, self.parameters),
             account_initial={
                 "mr8_borrowing": read_only(found.mr8_initial),
                 "open_orders": read_only(self.orders_charge(book, priced, found.initial)),

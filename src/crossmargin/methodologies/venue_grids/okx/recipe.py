@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import segments
+from crossmargin.aggregation.sweep import Holdings, Segments, segments
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, read_only
 from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
 from crossmargin.methodologies.by_unit import UnitBook
@@ -16,6 +16,19 @@ from crossmargin.methodologies.venue_grids.okx.parameters import PAIRS, STABLE, 
 
 SPOT_SHOCK, THETA, EXTREME = 0, 1, 2
 """Which of MR1, MR2 and MR6 is the worst of a unit; of equal ones the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OkxUnits:
+    """The units cut by expiry and by currency: depends on terms, and on no price."""
+
+    by_expiry: Segments
+    by_currency: Segments
+
+
+def okx_units(holdings: Holdings, contracts: OkxContracts) -> OkxUnits:
+    """Cut units as MR3 and MR4, and as MR9 need them."""
+    return OkxUnits(by_expiry=segments(holdings, contracts.expiry), by_currency=segments(holdings, contracts.currency))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,13 +104,17 @@ class OkxBreakdown:
     mr8_initial: FloatArray
 
 
-def okx_requirement(book: UnitBook, contracts: OkxContracts, parameters: OkxParameters) -> OkxBreakdown:
+def okx_requirement(
+    book: UnitBook, units: OkxUnits, contracts: OkxContracts, parameters: OkxParameters
+) -> OkxBreakdown:
     """Requirement of each risk unit, and what each account is charged for borrowing.
 
     Parameters
     ----------
     book : UnitBook
         Risk units: a margin account's positions in one coin.
+    units : OkxUnits
+        The same, cut.
     contracts : OkxContracts
         What one contract of each instrument does.
     parameters : OkxParameters
@@ -110,13 +127,12 @@ def okx_requirement(book: UnitBook, contracts: OkxContracts, parameters: OkxPara
         it is not given.
     """
     held = book.holdings
-    by_expiry = segments(held, contracts.expiry)
     coin = book.layout.unit_group
 
     mr1, scenario = steps.spot_shock(held, contracts.swept)
     mr2 = steps.theta_decay(held, contracts.decay)
-    mr3, vega = steps.by_expiry_charge(by_expiry, contracts.vega, contracts.vega_shift)
-    mr4, basis = steps.by_expiry_charge(by_expiry, contracts.delta, contracts.basis_move)
+    mr3, vega = steps.by_expiry_charge(units.by_expiry, contracts.vega, contracts.vega_shift)
+    mr4, basis = steps.by_expiry_charge(units.by_expiry, contracts.delta, contracts.basis_move)
     mr5, rate_net = steps.rate_risk(held, contracts.rate_gain)
     mr6, extreme_loss, direction = steps.extreme_move(held, contracts.extreme, parameters.extreme_counted)
     alternatives = np.stack((mr1, mr2, mr6))
@@ -127,7 +143,7 @@ def okx_requirement(book: UnitBook, contracts: OkxContracts, parameters: OkxPara
     charge_amounts = steps.tier_amounts(charge_raw, contracts.charge_tiers, coin)
     mr7 = steps.tier_charge(charge_amounts, contracts.charge_tiers.rates[coin])
 
-    cash_delta = steps.cash_delta(held, contracts.currency, contracts.delta)
+    cash_delta = steps.cash_delta(units.by_currency, book.n_units, contracts.delta)
     hedged = steps.hedged_sizes(cash_delta)
     hedged_amounts, pair_charge = _pair_charges(hedged, contracts)
     mr9 = pair_charge[:, 0] + pair_charge[:, 1] + pair_charge[:, 2]
@@ -243,7 +259,7 @@ def scenario_worst(breakdown: OkxBreakdown, n_grid: int) -> IntArray:
 
 
 def position_shares(
-    book: UnitBook, contracts: OkxContracts, breakdown: OkxBreakdown, parameters: OkxParameters
+    book: UnitBook, units: OkxUnits, contracts: OkxContracts, breakdown: OkxBreakdown, parameters: OkxParameters
 ) -> tuple[FloatArray, FloatArray]:
     """P&L in the worst scenario and contribution to the initial requirement of each position, `(n_positions,)`.
 
@@ -256,7 +272,7 @@ def position_shares(
     column = scenario_worst(breakdown, len(contracts.grid))
     pnl = held.quantity * table[instrument, column[unit]]
 
-    segment = segments(held, contracts.expiry).of_position
+    segment = units.by_expiry.of_position
     share = np.where(breakdown.worst > 0, 1.0, 0.0)[unit] * -table[instrument, column[unit]]
     for ledger, of_one in ((breakdown.vega, contracts.vega), (breakdown.basis, contracts.delta)):
         share += (np.sign(ledger.net) * ledger.shift)[segment] * of_one[instrument]

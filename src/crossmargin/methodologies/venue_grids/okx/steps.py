@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, LaidOut, Segments, segments, unit_sum, worst_loss
+from crossmargin.aggregation.sweep import Holdings, LaidOut, Segments, unit_sum, worst_loss
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.methodologies.venue_grids.okx.parameters import PAIRS, STABLE, TierTable
 
@@ -182,11 +182,18 @@ def tier_charge(amounts: FloatArray, rates: FloatArray) -> FloatArray:
     return charge
 
 
-def cash_delta(holdings: Holdings, currency: IntArray, delta: FloatArray) -> FloatArray:
-    """Net delta of each unit by the currency of its contracts, shape `(n_units, 3)`: in USDT, USDC and USD."""
-    cut = segments(holdings, currency)
-    net = np.zeros((holdings.n_units, len(STABLE)))
-    net[cut.unit, cut.label] = unit_sum(cut.holdings, delta)
+def cash_delta(by_currency: Segments, n_units: int, delta: FloatArray) -> FloatArray:
+    """Net delta of each unit by the currency of its contracts, shape `(n_units, 3)`: in USDT, USDC and USD.
+
+    Parameters
+    ----------
+    by_currency : Segments
+        The units cut by currency, labels as in `STABLE`.
+    delta : ndarray of shape (n_instruments,)
+        Dollar delta of one long contract.
+    """
+    net = np.zeros((n_units, len(STABLE)))
+    net[by_currency.unit, by_currency.label] = unit_sum(by_currency.holdings, delta)
     return net
 
 
