@@ -29,7 +29,6 @@ from crossmargin.methodologies.requirements import Requirements
 from crossmargin.sample import sample_market, sample_paths
 from tests import books
 from tests.books import Row
-from tests.methodologies.venue_grids.okx_market import COMPLETE as OKX_INVENTED
 
 FEW = settings(max_examples=12)
 # Sums of at most a few hundred float64 products, each of two roundings: 1e-12 of their absolute sum is 1000 times
@@ -46,8 +45,7 @@ ACROSS_UNITS: dict[str, dict[str, Any]] = {
 VARIATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "scenario-grid": ACROSS_UNITS,
     "isolated": {"default": {}, "common 0.6": ACROSS_UNITS["common 0.6"]},
-    # Of options no public source states every parameter: laws hold for any figures.
-    "okx-pm": {"invented figures": {"parameters": OKX_INVENTED}},
+    "okx-pm": {"invented figures": {"parameters": books.PARAMETERS["okx-pm"]}},
 }
 
 

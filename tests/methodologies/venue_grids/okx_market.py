@@ -152,7 +152,11 @@ COMPLETE: dict[str, Any] = {
         "slope": {"days": ["0", "365"], "shift": ["0.03", "-0.01"]},
     },
     "stablecoin_ladders": {"USDT-USD": LADDER, "USDT-USDC": LADDER, "USDC-USD": LADDER},
-    "borrowing": {"USDC": {"maintenance": "0.02", "initial": "0.1"}, "BTC": {"maintenance": "0.03", "initial": "0.1"}},
+    "borrowing": {
+        "USDC": {"maintenance": "0.02", "initial": "0.1"},
+        "BTC": {"maintenance": "0.03", "initial": "0.1"},
+        "ETH": {"maintenance": "0.03", "initial": "0.12"},
+    },
 }
 """Every parameter given: what no source states is invented here, for tests alone."""
 

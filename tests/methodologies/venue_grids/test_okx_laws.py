@@ -137,7 +137,7 @@ def test_what_is_priced_anew_is_what_would_be_priced_at_once() -> None:
         assert getattr(joined, name)[rows_of].tobytes() == getattr(at_once, name)[rows_of].tobytes(), name
         assert getattr(joined, name)[others].tobytes() == getattr(whole, name)[others].tobytes(), name
     assert joined.pair_index.tolist() == at_once.pair_index.tolist()
-    assert joined.debt_price == at_once.debt_price
+    assert repr(joined.debt_price) == repr(at_once.debt_price)  # NaN where the market has no price
     assert joined.debt_price["USDT"] == 0.97
 
 

@@ -29,6 +29,7 @@ from crossmargin.methodologies.venue_grids.okx.recipe import (
     scenario_table,
     scenario_worst,
 )
+from crossmargin.portfolio.book import Book
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,6 +144,12 @@ class OkxPortfolioMargin(ByUnit):
                 if node.label == "open orders"
             ),
         )
+
+    def notes(self, book: Book, priced: OkxContracts) -> tuple[str, ...]:
+        """Contracts margined in coin are taken as linear ones."""
+        if not priced.in_coin.any():
+            return ()
+        return (f"{self.name} takes contracts margined in coin as the linear ones of the same dollars",)
 
     def scenario_words(self, priced: OkxContracts, group: int) -> tuple[str, ...]:
         """See `ByUnit.scenario_words`: MR1, then MR2, then MR6 down and up."""
