@@ -14,7 +14,10 @@ from crossmargin.files.positions import read_positions
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.terms import Spot, VanillaOption
 from crossmargin.market.snapshot import Market, Quote
+from crossmargin.methodologies.protocol import Methodology
+from crossmargin.methodologies.registry import methodology
 from crossmargin.portfolio.book import Book
+from tests.methodologies.venue_grids.okx_market import COMPLETE as OKX_INVENTED
 
 AS_OF = datetime(2026, 2, 15, 12, tzinfo=UTC)
 INDEX = {"BTC": 100_000.0, "ETH": 3_100.0, "SPX": 6_800.0}
@@ -93,7 +96,15 @@ _DATED_FUTURES = ("BTC-27MAR26|", "BTC-26JUN26|", "ETH-27MAR26|")
 NOT_HELD: dict[str, tuple[str, ...]] = {
     "derive-pmrm2": ("SPX", *_DATED_FUTURES),
     "derive-pmrm1": ("SPX", *_DATED_FUTURES),
+    "okx-pm": ("SPX",),
 }
+# Of these no source states every parameter: tests that are about any figures take invented ones.
+PARAMETERS: dict[str, Any] = {"okx-pm": OKX_INVENTED}
+
+
+def made(method: str) -> Methodology:
+    """A method with parameters for everything that it has a rule for."""
+    return methodology(method, PARAMETERS.get(method))
 
 
 def holds(method: str, instrument: str) -> bool:

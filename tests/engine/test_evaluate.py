@@ -37,7 +37,7 @@ def test_standing_is_made_of_the_requirement_and_the_balances(name: str) -> None
             {"account": "b", "asset": "USD", "amount": "90000"},
         ],
     )
-    evaluation = evaluate(book, books.market(), methodology(name))
+    evaluation = evaluate(book, books.market(), books.made(name))
     r, s = evaluation.requirements, evaluation.standing
     assert s is not None
     assert s.equity.tolist() == (np.array([10_000.0, 90_000.0]) + r.net_option_value).tolist()
@@ -175,7 +175,7 @@ def test_one_of_every_option_of_the_crash_chain(data_dir: Path, name: str) -> No
     book = books.book([books.row(side, option, q) for side, q in sides.items() for option in options])
     assert len(options) == 1_840
     started = time.perf_counter()
-    evaluation = evaluate(book, market, methodology(name), MissingPolicy())
+    evaluation = evaluate(book, market, books.made(name), MissingPolicy())
     print(f"{name}: 2 x {len(options)} options in {time.perf_counter() - started:.3f} s")
     r = evaluation.requirements
     assert np.isfinite(r.requirement_initial).all()

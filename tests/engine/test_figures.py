@@ -63,7 +63,7 @@ def test_blocks_threads_and_kernels_change_no_bit(
     rows = [row for row in rows if books.holds(name, row["instrument"])]
     assume(rows)
     book = books.book(rows, BALANCES if with_cash else None)
-    method = methodology(name)
+    method = books.made(name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "_is_small", lambda multiplications: True)
         expected = AccountFigures.of(evaluate(book, books.market(), method))

@@ -45,6 +45,7 @@ ACROSS_UNITS: dict[str, dict[str, Any]] = {
 VARIATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "scenario-grid": ACROSS_UNITS,
     "isolated": {"default": {}, "common 0.6": ACROSS_UNITS["common 0.6"]},
+    "okx-pm": {"invented figures": {"parameters": books.PARAMETERS["okx-pm"]}},
 }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from tests.reference import derive_runners, linear_weights_runners, runners, span_runners
+from tests.reference import derive_runners, linear_weights_runners, okx_runners, runners, span_runners
 from tests.reference.loader import Vector
 
 VENUES = "crypto venues"
@@ -101,17 +101,22 @@ RUN: dict[str, Run] = {
             "total",
         )
     },
+    **{
+        f"worked examples from public documentation / {name}": Run(runner=runner)
+        for name, runner in (
+            ("OKX portfolio margin (pre-2025 tiers)", okx_runners.okx_minimum_charge),
+            ("OKX portfolio margin MR9 stablecoin depeg", okx_runners.okx_stablecoins),
+            ("Paradex portfolio margin, minimum delta requirement", okx_runners.paradex_minimum_delta),
+            ("Bybit UTA cross margin, short put", okx_runners.bybit_short_option),
+            ("Vega protocol cross margin", okx_runners.vega_cross),
+            ("Hyperliquid portfolio margin", okx_runners.hyperliquid_borrowable),
+        )
+    },
     "vectors_marginism_nse": Run(runner=span_runners.nse),
     "vectors_tiers_inter_kdpw": Run(runner=span_runners.kdpw),
 }
 
 _DOCUMENTED = {
-    "OKX portfolio margin (pre-2025 tiers)": VENUES,
-    "OKX portfolio margin MR9 stablecoin depeg": VENUES,
-    "Bybit UTA cross margin, short put": VENUES,
-    "Paradex portfolio margin, minimum delta requirement": VENUES,
-    "Vega protocol cross margin": VENUES,
-    "Hyperliquid portfolio margin": VENUES,
     "generic cross margin": ANSWERS,
     "generic lending account": ANSWERS,
 }

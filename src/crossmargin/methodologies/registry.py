@@ -30,11 +30,18 @@ def _derive_pmrm1(parameters: Any = None, **overrides: Any) -> Methodology:
     return derive_pmrm1(parameters, **overrides)
 
 
+def _okx_pm(parameters: Any = None, **overrides: Any) -> Methodology:
+    from crossmargin.methodologies.venue_grids.okx.method import okx_pm
+
+    return okx_pm(parameters, **overrides)
+
+
 ENTRIES: dict[str, Entry] = {
     "scenario-grid": Entry(factory=scenario_grid, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
     "isolated": Entry(factory=isolated, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
     "derive-pmrm2": Entry(factory=_derive_pmrm2, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
     "derive-pmrm1": Entry(factory=_derive_pmrm1, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
+    "okx-pm": Entry(factory=_okx_pm, family="okx-pm", package=f"{_VENUE_GRIDS}.okx"),
     "span": Entry(
         factory=_span,
         family="span",

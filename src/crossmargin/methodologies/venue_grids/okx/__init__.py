@@ -1,0 +1,1 @@
+"""OKX portfolio margin: nine named charges of each coin, units summed."""
