@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from crossmargin.files.case import case_schema
 from tests.docs.blocks import PAGES, ROOT, blocks, inside, lay_out, run_console
@@ -18,13 +19,16 @@ SCHEMA = ROOT / "docs" / "case.schema.json"
 
 
 def refreshed(text: str) -> str:
-    """The page with today's output in its console blocks."""
+    """The page with today's output in its console blocks; Python blocks run too, for they write what is then read."""
     parts, last = [], 0
+    namespace: dict[str, Any] = {"__name__": "page"}
     with tempfile.TemporaryDirectory() as folder:
         lay_out(Path(folder))
         with inside(Path(folder)):
             for block in blocks(text):
-                if block.language == "console":
+                if block.language == "python":
+                    exec(compile(block.body, "page", "exec"), namespace)
+                else:
                     parts += [text[last : block.start], run_console(block.body)]
                     last = block.end
     return "".join(parts) + text[last:]
