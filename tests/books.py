@@ -97,6 +97,7 @@ NOT_HELD: dict[str, tuple[str, ...]] = {
     "derive-pmrm2": ("SPX", *_DATED_FUTURES),
     "derive-pmrm1": ("SPX", *_DATED_FUTURES),
     "okx-pm": ("SPX",),
+    "dydx-v4": ("",),  # nothing of this market: every perpetual of it is inverse
 }
 # Of these no source states every parameter: tests that are about any figures take invented ones.
 PARAMETERS: dict[str, Any] = {"okx-pm": OKX_INVENTED}

@@ -28,7 +28,7 @@ grids = pytest.mark.parametrize("name", ["scenario-grid", "isolated"])
 with_options = pytest.mark.parametrize("name", [name for name in METHODOLOGIES if books.holds(name, books.OPTIONS[0])])
 
 
-@every
+@with_options
 def test_standing_is_made_of_the_requirement_and_the_balances(name: str) -> None:
     book = books.book(
         [books.row("a", CALL, -2), books.row("b", CALL, 3)],
@@ -107,7 +107,7 @@ def test_american_options_are_unsupported_and_named(data_dir: Path, name: str) -
         evaluate(_american(market), market, methodology(name, more))
 
 
-@every
+@with_options
 def test_american_options_say_so_whatever_else_is_missing(data_dir: Path, name: str) -> None:
     """SPY has no parameters either: somebody who adds them must not learn only then that it is in vain."""
     market = read_market(data_dir / "cboe_spy_chain_20230914.csv.gz")

@@ -69,7 +69,8 @@ def _method(name: str, variation: str) -> Methodology:
     return methodology(name, **VARIATIONS.get(name, {"default": {}})[variation])
 
 
-VARIANTS = [Variant(name, v) for name in METHODOLOGIES for v in VARIATIONS.get(name, {"default": {}})]
+TESTED = [name for name in METHODOLOGIES if any(books.holds(name, one) for one in books.NAMES)]
+VARIANTS = [Variant(name, v) for name in TESTED for v in VARIATIONS.get(name, {"default": {}})]
 
 
 def promising(trait: str) -> pytest.MarkDecorator:

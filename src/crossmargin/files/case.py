@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,10 +25,13 @@ from crossmargin.basics.errors import (
     UnsupportedError,
     raise_problems,
 )
-from crossmargin.basics.quantities import format_quantity
+from crossmargin.basics.quantities import STEPS_PER_UNIT, format_quantity
 from crossmargin.basics.times import format_utc
+from crossmargin.collateral.valuation import accepted
 from crossmargin.engine.evaluate import Evaluation
 from crossmargin.files.cells import Cells, shown
+from crossmargin.files.columns import read_steps
+from crossmargin.files.methodology import READERS
 from crossmargin.files.plain_market import from_records, record_of
 from crossmargin.files.positions import (
     BalancesInput,
@@ -47,8 +51,17 @@ from crossmargin.market.policy import (
 )
 from crossmargin.market.snapshot import Market, VolSource
 from crossmargin.methodologies.protocol import Methodology
-from crossmargin.methodologies.registry import entry, methodology
-from crossmargin.portfolio.book import AccountType, Attributes, Book, CustomerType, PositionRows
+from crossmargin.methodologies.registry import methodology
+from crossmargin.portfolio.book import (
+    AccountType,
+    Attributes,
+    Book,
+    Carried,
+    CustomerType,
+    PositionRows,
+    found_name,
+    net_carried,
+)
 
 FORMAT = "crossmargin-case/1"
 MOST_BYTES = 256 * 1024**2
@@ -92,6 +105,16 @@ class CaseBalance(_Strict):
     amount: Number
 
 
+class CaseCarried(_Strict):
+    """What an account carries beside its positions in an instrument: resting orders, profit that is not settled."""
+
+    account: Text
+    instrument: Text
+    buys: Number = "0"
+    sells: Number = "0"
+    unrealised: Number = "0"
+
+
 class CaseQuote(_Strict):
     """One instrument: its terms and what was quoted. Columns as in the plain market file."""
 
@@ -124,6 +147,7 @@ class CaseMarket(_Strict):
     vol_source: Literal["quoted", "mark"] = "quoted"
     index: dict[Text, Number]
     prices: dict[Text, Number] = Field(default_factory=dict)
+    facts: dict[Text, dict[Text, Number]] = Field(default_factory=dict)
     quotes: list[CaseQuote] = Field(min_length=1, max_length=1_000_000)
     notes: list[str] = Field(default_factory=list, max_length=1000)
 
@@ -154,6 +178,7 @@ class Case(_Strict):
     positions: list[CasePosition] = Field(max_length=10_000_000)
     members: list[CaseMember] = Field(default_factory=list, max_length=10_000_000)
     balances: list[CaseBalance] | None = None
+    carried: list[CaseCarried] = Field(default_factory=list, max_length=10_000_000)
     market: CaseMarket
     methodology: CaseMethodology
     policy: CasePolicy = CasePolicy()
@@ -204,29 +229,17 @@ def parse_case(text: str, file: str) -> LoadedCase:
         ) from None
     problems: list[Problem] = []
     market = _market(case, file, problems)
-    parsed, cash, members = _holdings(case, file, problems, market)
-    book = method = None
+    of_method: list[Problem] = []
+    method = _methodology(case, file, of_method)
+    parsed, cash, members = _holdings(case, file, problems, market, method)
+    book = None
     try:
         book = assemble(parsed, cash, members)
+        if case.carried:
+            book = replace(book, carried=_carried(case, file, book))
     except CrossmarginError as error:
         problems += error.problems
-    try:
-        if entry(case.methodology.name).about is not None:
-            raise _no_case(case.methodology.name)
-        method = methodology(case.methodology.name, case.methodology.parameters)
-        if case.methodology.version not in ("", method.version):
-            problems.append(
-                Problem(
-                    found=f"the case is of '{method.name}' {case.methodology.version}, this is {method.version}",
-                    needed="Answer it with the engine that cut it, or remove the version to use this one.",
-                    file=file,
-                    column="methodology.version",
-                    kind=UnsupportedError,
-                )
-            )
-    except CrossmarginError as error:
-        problems += error.problems
-    raise_problems(problems)
+    raise_problems([*problems, *of_method])
     assert book is not None
     assert market is not None
     assert method is not None
@@ -244,6 +257,68 @@ def parse_case(text: str, file: str) -> LoadedCase:
     )
 
 
+def _methodology(case: Case, file: str, problems: list[Problem]) -> Methodology | None:
+    """The methodology of a case, or `None` with what is wrong with it on the list."""
+    method = None
+    try:
+        if case.methodology.name in READERS:
+            raise _no_case(case.methodology.name)
+        method = methodology(case.methodology.name, case.methodology.parameters)
+        if case.methodology.version not in ("", method.version):
+            problems.append(
+                Problem(
+                    found=f"the case is of '{method.name}' {case.methodology.version}, this is {method.version}",
+                    needed="Answer it with the engine that cut it, or remove the version to use this one.",
+                    file=file,
+                    column="methodology.version",
+                    kind=UnsupportedError,
+                )
+            )
+    except CrossmarginError as error:
+        problems += error.problems
+    return method
+
+
+def _carried(case: Case, file: str, book: Book) -> Carried:
+    """Resting orders and unrealised profit of a case."""
+    problems: list[Problem] = []
+    columns: dict[str, list[int]] = {name: [] for name in ("buys", "sells", "unrealised")}
+    names = sorted({one.instrument for one in case.carried})
+    for k, one in enumerate(case.carried):
+        where = f"carried.{k}"
+        if found_name(book.accounts, one.account) is None:
+            problems.append(
+                Problem(
+                    found=f"account '{shown(one.account)}' holds nothing and is no member",
+                    needed="State it under members.",
+                    file=file,
+                    column=f"{where}.account",
+                )
+            )
+        for name, column in columns.items():
+            steps = read_steps(getattr(one, name), f"{where}.{name}", file, k + 1, problems, one.account)
+            if name != "unrealised" and steps is not None and steps < 0:
+                problems.append(
+                    Problem(
+                        found=f"{name} of {steps / STEPS_PER_UNIT:g}",
+                        needed="Orders to sell are counted as positive too.",
+                        file=file,
+                        column=f"{where}.{name}",
+                    )
+                )
+            column.append(steps or 0)
+    raise_problems(problems)
+    return net_carried(
+        Carried(
+            instruments=tuple(names),
+            account=np.array([found_name(book.accounts, one.account) for one in case.carried], dtype=np.int64),
+            instrument=np.array([names.index(one.instrument) for one in case.carried], dtype=np.int64),
+            **{name: np.array(steps, dtype=np.int64) for name, steps in columns.items()},
+        ),
+        book.accounts,
+    )
+
+
 def _market(case: Case, file: str, problems: list[Problem]) -> Market | None:
     """The market of a case, or `None` with what is wrong with it on the list."""
     cells = Cells(file, problems)
@@ -256,8 +331,16 @@ def _market(case: Case, file: str, problems: list[Problem]) -> Market | None:
             prices[name][asset] = float("nan") if price is None else price
     if as_of is None or len(problems) > before:
         return None
+    facts = {
+        kind: {
+            name: cells.number(text, None, f"market.facts.{shown(kind)}.{shown(name)}") for name, text in rows.items()
+        }
+        for kind, rows in case.market.facts.items()
+    }
+    if len(problems) > before:
+        return None
     try:
-        return from_records(
+        market = from_records(
             (
                 (k, {name: value for name, value in quote.model_dump().items() if value})
                 for k, quote in enumerate(case.market.quotes, start=1)
@@ -273,10 +356,13 @@ def _market(case: Case, file: str, problems: list[Problem]) -> Market | None:
     except CrossmarginError as error:
         problems += error.problems
         return None
+    return replace(
+        market, facts={kind: {n: v for n, v in rows.items() if v is not None} for kind, rows in facts.items()}
+    )
 
 
 def _holdings(
-    case: Case, file: str, problems: list[Problem], market: Market | None
+    case: Case, file: str, problems: list[Problem], market: Market | None, method: Methodology | None
 ) -> tuple[PositionsInput, BalancesInput | None, dict[str, Attributes]]:
     """Positions, balances and members of a case; what is wrong with them is added to `problems`."""
     nothing = np.zeros(0, dtype=np.int64)
@@ -299,7 +385,12 @@ def _holdings(
     cash: BalancesInput | None = None
     if case.balances is not None:
         records, name = [balance.model_dump() for balance in case.balances], f"{file}, balances"
-        cash = parse_balances(records, problems, market, name=name) if records else BalancesInput.none(name)
+        accepts = None if method is None else tuple(accepted(market, method.schedule))
+        cash = (
+            parse_balances(records, problems, market, accepts=accepts, name=name)
+            if records
+            else BalancesInput.none(name)
+        )
     members = {
         member.account: Attributes(
             netting_set=member.netting_set or None,
@@ -333,7 +424,9 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
     coins = set() if book.balances is None else {book.balances.assets[k] for k in book.balances.asset.tolist()}
     spots = {name for coin, name in market.spot_of.items() if coin in coins}
     # A market has at least one row, also for an account of cash alone.
-    kept = market.subset({*margined.instruments, *donors, *spots} or market.instruments.names[:1])
+    # What a method with a schedule of its own margins beside the market's contracts are assets, which have no quote.
+    listed = {name for name in {*margined.to_price, *donors, *spots} if name in market}
+    kept = market.subset(listed or market.instruments.names[:1])
     held = book.member_positions
     positions = []
     for owner, instrument, steps in zip(
@@ -367,6 +460,8 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
             {"account": book.accounts[a], "asset": rows.assets[k], "amount": format_quantity(steps)}
             for a, k, steps in zip(rows.account.tolist(), rows.asset.tolist(), rows.steps.tolist(), strict=True)
         ]
+    if book.carried is not None and len(book.carried.account):
+        document["carried"] = _carried_records(book)
     document["market"] = {
         "source": market.source,
         "vol_source": market.vol_source.value,
@@ -375,7 +470,23 @@ def cut_case(evaluation: Evaluation, account: int) -> dict[str, Any]:
         "quotes": [record_of(row, kept) for row in range(len(kept.instruments.names))],
         "notes": list(market.notes),
     }
+    if market.facts:
+        document["market"]["facts"] = {kind: _strings(stated.items()) for kind, stated in market.facts.items()}
     return document
+
+
+def _carried_records(book: Book) -> list[dict[str, str]]:
+    rows = book.carried
+    assert rows is not None
+    columns = ("buys", "sells", "unrealised")
+    return [
+        {
+            "account": book.accounts[int(rows.account[k])],
+            "instrument": rows.instruments[int(rows.instrument[k])],
+            **{name: format_quantity(steps) for name in columns if (steps := int(getattr(rows, name)[k]))},
+        }
+        for k in range(len(rows.account))
+    ]
 
 
 def _no_case(name: str) -> UnsupportedError:

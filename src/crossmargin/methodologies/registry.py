@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from crossmargin.basics.errors import InputError, Problem
@@ -11,39 +12,63 @@ from crossmargin.methodologies.venue_grids.scenario_grid.method import isolated,
 _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 
 
-def _span(parameters: Any = None, **overrides: Any) -> Methodology:
-    # Imported when it is asked for: who margins under another method need not wait for it.
-    from crossmargin.methodologies.span.method import span
-
-    return span(parameters, **overrides)
+_LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
+_NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
-def _derive_pmrm2(parameters: Any = None, **overrides: Any) -> Methodology:
-    from crossmargin.methodologies.venue_grids.derive.method import derive_pmrm2
+def _later(module: str, name: str) -> MethodologyFactory:
+    """A factory that is imported when it is asked for: who margins under another method need not wait for it."""
 
-    return derive_pmrm2(parameters, **overrides)
+    def made(parameters: Any = None, **overrides: Any) -> Methodology:
+        factory: MethodologyFactory = getattr(import_module(module), name)
+        return factory(parameters, **overrides)
 
-
-def _derive_pmrm1(parameters: Any = None, **overrides: Any) -> Methodology:
-    from crossmargin.methodologies.venue_grids.derive.method import derive_pmrm1
-
-    return derive_pmrm1(parameters, **overrides)
-
-
-def _okx_pm(parameters: Any = None, **overrides: Any) -> Methodology:
-    from crossmargin.methodologies.venue_grids.okx.method import okx_pm
-
-    return okx_pm(parameters, **overrides)
+    return made
 
 
 ENTRIES: dict[str, Entry] = {
     "scenario-grid": Entry(factory=scenario_grid, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
     "isolated": Entry(factory=isolated, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
-    "derive-pmrm2": Entry(factory=_derive_pmrm2, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
-    "derive-pmrm1": Entry(factory=_derive_pmrm1, family="derive-portfolio", package=f"{_VENUE_GRIDS}.derive"),
-    "okx-pm": Entry(factory=_okx_pm, family="okx-pm", package=f"{_VENUE_GRIDS}.okx"),
+    "derive-pmrm2": Entry(
+        factory=_later(f"{_VENUE_GRIDS}.derive.method", "derive_pmrm2"),
+        family="derive-portfolio",
+        package=f"{_VENUE_GRIDS}.derive",
+    ),
+    "derive-pmrm1": Entry(
+        factory=_later(f"{_VENUE_GRIDS}.derive.method", "derive_pmrm1"),
+        family="derive-portfolio",
+        package=f"{_VENUE_GRIDS}.derive",
+    ),
+    "okx-pm": Entry(
+        factory=_later(f"{_VENUE_GRIDS}.okx.method", "okx_pm"), family="okx-pm", package=f"{_VENUE_GRIDS}.okx"
+    ),
+    "dydx-v4": Entry(factory=_later(f"{_LINEAR_WEIGHTS}.method", "dydx_v4"), family="dydx", package=_LINEAR_WEIGHTS),
+    "drift-v2": Entry(
+        factory=_later(f"{_LINEAR_WEIGHTS}.method", "drift_v2"),
+        family="drift",
+        package=_LINEAR_WEIGHTS,
+        about=About(
+            version="1",
+            status="published",
+            title="Drift v2: weights and ratios that grow with size, worst of resting bids and asks",
+            parameters="a parameter file with the venue's markets; drift-v2-example shows the form",
+            traits=_NO_LAW,
+        ),
+    ),
+    "mango-v4": Entry(
+        factory=_later(f"{_LINEAR_WEIGHTS}.method", "mango_v4"),
+        family="mango",
+        package=_LINEAR_WEIGHTS,
+        about=About(
+            version="1",
+            status="published",
+            title="Mango v4: health of all tokens, perpetuals and spot orders at their weights",
+            parameters="a parameter file with the venue's banks and markets; mango-v4-example shows the form",
+            traits=_NO_LAW,
+        ),
+    ),
     "span": Entry(
-        factory=_span,
+        factory=_later("crossmargin.methodologies.span.method", "span"),
         family="span",
         about=About(
             version="1",
