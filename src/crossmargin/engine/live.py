@@ -173,7 +173,7 @@ class LiveBook:
         # Whatever can fail has been done: from here on the event happens.
         self._market, self._methodology, self._priced = market, methodology, priced
         self._listed = frozenset(priced.names)
-        self._names_of = market.by_underlying(priced.names)
+        self._names_of = market.by_underlying([name for name in priced.names if name in market])
         self._members = dict(zip(book.accounts, book.margin_account_of.tolist(), strict=True))
         everyone = np.arange(len(book.margin_accounts))
         self._base = _Part(accounts=everyone, book=book, margined=margined, arranged=arranged)
