@@ -268,14 +268,12 @@ def explain_text(result: MarginResult, account: str, *, scenarios: bool) -> str:
             ]
         )
     )
-    lines += [
-        "",
-        *(
-            f"Worst for {r.units.names[u]}: {numbers.signs(r.units.scenario_worst[u])}"
-            for u in r.units.of(a)
-            if r.units.scenario_worst[u]
-        ),
+    worst = [
+        f"Worst for {r.units.names[u]}: {numbers.signs(r.units.scenario_worst[u])}"
+        for u in r.units.of(a)
+        if r.units.scenario_worst[u]
     ]
+    lines += ["", *worst] if worst else []
     lines += ["", tree(result.explain(name)), ""]
     lines.append(contributions_table(e, a))
     if e.collateral is not None and (items := e.collateral.items_of(a)):
