@@ -209,7 +209,7 @@ def test_methodologies_and_markets(run: Run) -> None:
     assert {m["name"] for m in listed} >= {"isolated", "scenario-grid", "span"}
     # Of a methodology whose parameters are a file of the user's there is nothing to hash yet.
     hashed = {m["name"]: m["parameters_hash"] for m in listed}
-    assert hashed.pop("span") is None
+    assert [hashed.pop(name) for name in ("span", "drift-v2", "mango-v4")] == [None] * 3
     assert all(value.startswith("sha256:") for value in hashed.values())
     assert "Index BTC" in run("market", PATHS.market).out
     document = json.loads(run("market", PATHS.market, "--json").out)
