@@ -213,8 +213,11 @@ def test_a_forward_named_after_no_future_is_noted_and_not_listed(tmp_path: Path)
     [
         ('{"result":[{"instrument_name":"BTC-PERPETUAL","mark_price":NaN}]}', "is no JSON .NaN is no number here"),
         ('{"result":[{"instrument_name":"BTC-PERPETUAL","mark_price":1e999}]}', "'inf' is not finite"),
-        ("[" * 100_000, "is no JSON .maximum recursion depth"),
-        ('{"a":' * 100_000, "is no JSON .maximum recursion depth"),
+        ("[" * 100_000, "is nested more than 64 deep"),
+        ('{"a":' * 100_000, "is nested more than 64 deep"),
+        ('[{"instrument_name":"BTC-PERPETUAL","mark_price":1,"mark_price":2}]', "'mark_price' stands twice"),
+        ('{"error":{"code":10028,"message":"too_many_requests"}}', "is an error reply of the venue .10028, too_many"),
+        ('{"format":"crossmargin-case/1"}', "has the format 'crossmargin-case/1'. A market in JSON has"),
         ('[{"instrument_name":"BTC-PERPETUAL","mark_price":' + "9" * 5000 + "}]", "is no JSON .Exceeds the limit"),
         ('[{"instrument_name":"BTC-PERPETUAL","mark_price":' + "9" * 400 + "}]", "9…' is not finite"),
         ("{}", "is no book summary: its 'result' is no list of objects"),

@@ -3,6 +3,7 @@
     CrossmarginError
     ├── InputError                 the caller's data
     │   ├── FileFormatError        a file that cannot be read as what it should be
+    │   ├── VenueError             a venue whose public data cannot be fetched
     │   ├── SymbolError            an instrument name that says no contract
     │   ├── QuantityError          a quantity that is no exact finite number
     │   ├── PortfolioError         accounts, netting sets, segregation that contradict each other
@@ -93,6 +94,10 @@ class InputError(CrossmarginError):
 
 class FileFormatError(InputError):
     """A file cannot be read as what it should be."""
+
+
+class VenueError(InputError):
+    """A venue did not answer, or not with what was asked for."""
 
 
 class SymbolError(InputError):

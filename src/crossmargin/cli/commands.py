@@ -641,6 +641,42 @@ class _Listed:
 
 
 @app.command
+def snapshot(
+    venue: str,
+    coins: list[str],
+    *,
+    out: Path,
+    url: str | None = None,
+    timeout: float = 20.0,
+) -> int:
+    """Fetch the option chain of today from a venue's public API, as a market file.
+
+    Parameters
+    ----------
+    venue
+        deribit.
+    coins
+        BTC, ETH, or both.
+    out
+        JSON file to write: what --market takes.
+    url
+        Another address of the API, such as https://test.deribit.com.
+    timeout
+        Seconds for each answer.
+    """
+    from crossmargin.files.deribit_api import URL, chain_text, fetch_chain
+
+    if venue != "deribit":
+        raise InputError(Problem(found=f"no venue '{venue}'", needed="deribit."))
+    require_places(page=out)
+    document = fetch_chain(coins, url=url or URL, timeout=timeout)
+    write_text(out, chain_text(document))
+    coins_found = ", ".join(document["index_price"])
+    print(f"{len(document['result']):,} contracts of {coins_found}, as of {document['as_of']}: {out}")
+    return ANSWERED
+
+
+@app.command
 def demo(*, report: Path = Path("crossmargin-demo.html"), account: str = "linked_desks") -> int:
     """Margin the sample: recognisable portfolios on a real BTC option chain.
 

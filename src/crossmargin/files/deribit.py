@@ -1,4 +1,4 @@
-"""Deribit chains: CSV or Parquet of option rows, and the JSON of the public book summary.
+"""Deribit chains: CSV or Parquet of option rows; what makes a market of the rows of any of Deribit's forms.
 
 Prices are in coin for inverse options. The forward of an expiry is the one that its marks imply by put-call parity,
 since quoted forwards and marks of a fast market are of slightly different moments; where that is not possible it is
@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from statistics import median
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,7 @@ _MOST_DISAGREEMENT = 0.05
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """One quoted row, of either source."""
 
     name: str
@@ -83,7 +82,7 @@ def from_chain(table: TextTable, *, as_of: datetime | None) -> Market:
             continue
         row = table.row(k)
         rows.append(
-            _Row(
+            Row(
                 name=columns["instrument"][k],
                 row=row,
                 bid=cells.number(columns["bid_price"][k], row, "bid_price", low=0),
@@ -118,94 +117,25 @@ def from_chain(table: TextTable, *, as_of: datetime | None) -> Market:
                 kind=FileFormatError,
             )
         )
-    return _market(rows, as_of or known[0], f"Deribit chain {table.file}", table.file, ())
+    return market_of_rows(rows, as_of or known[0], f"Deribit chain {table.file}", table.file, ())
 
 
-def from_summary(document: Any, *, file: str, as_of: datetime | None) -> Market:
-    """A market out of `public/get_book_summary_by_currency`: options, futures, or both in one list.
+def market_of_rows(
+    rows: list[Row],
+    as_of: datetime,
+    source: str,
+    file: str,
+    notes: Iterable[str],
+    stated_index: Mapping[str, float] | None = None,
+) -> Market:
+    """Terms, indices and futures out of the rows; rows that cannot be margined are listed.
 
-    Its volatilities are in percent. The index of a coin is the `estimated_delivery_price` of its rows.
+    An index price that is stated beside the rows counts, and not what the rows say of it.
     """
-    result = document.get("result", document) if isinstance(document, Mapping) else document
-    if not isinstance(result, list) or not all(isinstance(entry, Mapping) for entry in result) or not result:
-        raise FileFormatError(
-            Problem(
-                found="is no book summary: its 'result' is no list of objects",
-                needed="Save the answer of public/get_book_summary_by_currency as it comes.",
-                file=file,
-                kind=FileFormatError,
-            )
-        )
-    problems: list[Problem] = []
-    cells = Cells(file, problems)
-
-    def number(entry: Mapping[str, Any], row: int, key: str, **limits: float) -> float | None:
-        value = entry.get(key)
-        if isinstance(value, bool | list | dict):
-            cells.wrong(row, key, f"{shown(str(value))} is not a number", "Save the answer as it comes.")
-            return None
-        return None if value is None else cells.number(str(value), row, key, low=0, **limits)
-
-    rows, stamps = [], []
-    for k, entry in enumerate(result, start=1):
-        name = entry.get("instrument_name")
-        if not isinstance(name, str):
-            cells.wrong(k, "instrument_name", f"is {shown(str(name))}", "Every entry names its instrument.")
-            continue
-        stamp = number(entry, k, "creation_timestamp")
-        if stamp:
-            stamps.append(stamp)
-        vol = number(entry, k, "mark_iv", high=100 * MOST_VOL)
-        rows.append(
-            _Row(
-                name=name,
-                row=k,
-                bid=number(entry, k, "bid_price"),
-                ask=number(entry, k, "ask_price"),
-                mark=number(entry, k, "mark_price"),
-                vol=None if vol is None else vol / 100,
-                forward=number(entry, k, "underlying_price"),
-                forward_name=str(entry.get("underlying_index") or ""),
-                index=number(entry, k, "estimated_delivery_price"),
-            )
-        )
-    raise_problems(problems)
-    if as_of is None and not stamps:
-        raise FileFormatError(
-            Problem(
-                found="no entry has a creation_timestamp",
-                needed="Give the time with --as-of.",
-                file=file,
-                column="creation_timestamp",
-                kind=FileFormatError,
-            )
-        )
-    try:
-        stated = datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
-    except (OverflowError, ValueError, OSError):
-        raise FileFormatError(
-            Problem(
-                found=f"creation_timestamp {max(stamps):g} is no time in milliseconds",
-                needed="Save the answer as it comes.",
-                file=file,
-                column="creation_timestamp",
-                kind=FileFormatError,
-            )
-        ) from None
-    notes = []
-    if as_of is not None and stated is not None and stated != as_of:
-        notes.append(f"the file states {format_utc(stated)}; {format_utc(as_of)} was asked for")
-    moment = as_of or stated
-    assert moment is not None
-    return _market(rows, moment, f"Deribit book summary {file}", file, notes)
-
-
-def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: Iterable[str]) -> Market:
-    """Terms, indices and futures out of the rows; rows that cannot be margined are listed."""
     quotes: dict[str, Quote] = {}
     excluded: list[Excluded] = []
     problems: list[Problem] = []
-    index_quotes: dict[str, list[float]] = {}
+    index_quotes: dict[str, list[float]] = {name: [value] for name, value in (stated_index or {}).items()}
     future_prices: dict[str, list[float]] = {}
     for row in rows:
         if row.name in quotes:
@@ -241,7 +171,7 @@ def _market(rows: list[_Row], as_of: datetime, source: str, file: str, notes: It
     raise_problems(problems)
     index = {}
     for underlying, values in index_quotes.items():
-        index[underlying] = median(values)
+        index[underlying] = (stated_index or {}).get(underlying, median(values))
         if max(values) > (1 + _MOST_DISAGREEMENT) * min(values):
             problems.append(
                 Problem(
@@ -323,7 +253,7 @@ def _implied_forward(quotes: list[Quote], quoted: float) -> float | None:
     return inverse_parity_forward(np.array(strikes), call, put, quoted)
 
 
-def _terms(row: _Row, as_of: datetime, excluded: list[Excluded]) -> Instrument | None:
+def _terms(row: Row, as_of: datetime, excluded: list[Excluded]) -> Instrument | None:
     """Terms of a row, or `None` with the reason on the list."""
     if fault := name_fault(row.name):
         excluded.append(

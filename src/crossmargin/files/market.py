@@ -5,16 +5,15 @@ Formats are recognised from content; `--market-format` overrules. Each has its r
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from crossmargin.basics.errors import FileFormatError, InputError, Problem, raise_problems
 from crossmargin.basics.times import parse_utc
-from crossmargin.files import cboe, deribit, plain_market
+from crossmargin.files import cboe, deribit, deribit_summary, plain_market
 from crossmargin.files.cells import shown
+from crossmargin.files.json_text import read_json
 from crossmargin.files.tables import (
     TextTable,
     frame_as_text,
@@ -29,8 +28,8 @@ from crossmargin.market.snapshot import Market
 
 
 class MarketFormat(StrEnum):
-    """`DERIBIT_CHAIN`: CSV or Parquet of option rows. `DERIBIT_SUMMARY`: JSON of the public book summary.
-    `CBOE`: quote table of one underlying. `PLAIN`: our own."""
+    """`DERIBIT_CHAIN`: CSV or Parquet of option rows. `DERIBIT_SUMMARY`: JSON of the public book summary, or the chain
+    file that a snapshot is. `CBOE`: quote table of one underlying. `PLAIN`: our own."""
 
     DERIBIT_CHAIN = "deribit-chain"
     DERIBIT_SUMMARY = "deribit-summary"
@@ -72,7 +71,7 @@ def read_market(
     elif is_json(path):
         if wanted not in (None, MarketFormat.DERIBIT_SUMMARY):
             raise _mismatch(path.name, "JSON", wanted)
-        return deribit.from_summary(_json(path), file=path.name, as_of=moment)
+        return deribit_summary.from_summary(read_json(path), file=path.name, as_of=moment)
     else:
         table = parse_csv(read_text(path), path.name)
     raise_problems(table.problems)
@@ -134,25 +133,6 @@ def _moment(as_of: str | datetime | None) -> datetime | None:
         return as_of.astimezone(UTC)
     except OverflowError as error:
         raise InputError(f"as-of time {as_of}: {error}") from None
-
-
-def _json(path: Path) -> Any:
-    text = read_text(path)
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise FileFormatError(
-            Problem(
-                found=f"is no JSON ({shown(str(error), 200)})",
-                needed="Save the answer as it comes.",
-                file=path.name,
-                kind=FileFormatError,
-            )
-        ) from None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number here")
 
 
 def _mismatch(file: str, is_a: str, wanted: MarketFormat | None) -> FileFormatError:
