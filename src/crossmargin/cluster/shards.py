@@ -25,7 +25,7 @@ import numpy as np
 from crossmargin.basics.arrays import read_only
 from crossmargin.basics.errors import FileFormatError, Problem, raise_problems
 from crossmargin.files.composed_names import NameParts, written_as
-from crossmargin.files.positions import ATTRIBUTES, REQUIRED, parse_positions
+from crossmargin.files.positions import ATTRIBUTES, BESIDE, REQUIRED, parse_positions
 from crossmargin.files.tables import head, is_parquet
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def layout_of(path: Path) -> Layout:
     raise_problems([problem for problem in problems if problem.kind is FileFormatError])
     known = {name.strip(): name for name in names}
     parts = NameParts.of(known, path.name)
-    written = written_as(known, (*REQUIRED, *ATTRIBUTES), parts)
+    written = written_as(known, (*REQUIRED, *ATTRIBUTES, *BESIDE), parts)
     columns = {name: known[header] for name, header in written.items()}
     if parts is not None:
         parts = NameParts(columns={part: known[name] for part, name in parts.columns.items()})

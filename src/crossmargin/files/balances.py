@@ -161,7 +161,8 @@ def _read(table: Columns) -> tuple[Coded, Coded, IntArray, dict[int, str]]:
     account_names: Sequence[str] = ()
     asset_names: Sequence[str] = ()
     texts: dict[int, str] = {}
-    for start, coded, plain, doubtful in table.batches({"account": str.strip, "asset": str.strip}, "amount"):
+    for start, coded, numbers in table.batches({"account": str.strip, "asset": str.strip}, ("amount",)):
+        plain, doubtful = numbers["amount"]
         rows = slice(start, start + len(plain))
         account_names, account[rows] = coded["account"]
         asset_names, asset[rows] = coded["asset"]

@@ -56,17 +56,23 @@ class Coded(NamedTuple):
     codes: Codes
 
 
-class Batch(NamedTuple):
-    """Rows of a table, from the record `start` on.
+class Numbers(NamedTuple):
+    """Steps of a column of numbers, 0 where `doubtful` lists the row, counted in the batch, and the text: it may be a
+    number and may be none."""
 
-    `coded` has the columns of names; their names only grow from batch to batch. `steps` are those of the numbers, 0
-    where `doubtful` lists the row, counted in the batch, and the text: it may be a number and may be none.
+    steps: IntArray
+    doubtful: list[tuple[int, str]]
+
+
+class Batch(NamedTuple):
+    """Rows of a table, from the record `start` on: columns of names and of numbers.
+
+    The names of `coded` only grow from batch to batch.
     """
 
     start: int
     coded: Mapping[str, Coded]
-    steps: IntArray
-    doubtful: list[tuple[int, str]]
+    numbers: Mapping[str, Numbers]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,13 +88,13 @@ class Columns:
     problems : tuple of Problem
         Rows that are no records.
     batches : callable
-        Given how names are spelled, by column, and the column of numbers: the records, one batch after the other.
+        Given how names are spelled, by column, and the columns of numbers: the records, one batch after the other.
     """
 
     header: TextTable
     row_numbers: Sequence[int]
     problems: tuple[Problem, ...]
-    batches: Callable[[Mapping[str, Callable[[str], str]], str], Iterator[Batch]]
+    batches: Callable[[Mapping[str, Callable[[str], str]], Sequence[str]], Iterator[Batch]]
 
     @property
     def file(self) -> str:
@@ -128,14 +134,9 @@ class Columns:
 
     @classmethod
     def _of_text(cls, table: TextTable) -> Columns:
-        def batches(spellings: Mapping[str, Callable[[str], str]], number: str) -> Iterator[Batch]:
+        def batches(spellings: Mapping[str, Callable[[str], str]], numbers: Sequence[str]) -> Iterator[Batch]:
             coded = {name: _coded(table.columns[name], spelling) for name, spelling in spellings.items()}
-            numbers = _coded(table.columns[number], str)
-            values = [_steps_or_none(text) for text in numbers.names]
-            steps = np.array([value or 0 for value in values], dtype=np.int64)[numbers.codes]
-            wrong = np.array([value is None for value in values], dtype=np.bool_)[numbers.codes]
-            doubtful = [(k, table.columns[number][k]) for k in np.flatnonzero(wrong).tolist()]
-            yield Batch(0, coded, steps, doubtful)
+            yield Batch(0, coded, {name: _numbers(table.columns[name]) for name in numbers})
 
         return cls(
             header=TextTable(
@@ -150,15 +151,12 @@ class Columns:
     def _of_frames(cls, frames: Frames, file: str, large: int) -> Columns:
         written = checked_columns(frames.schema, file, frames.height)
 
-        def batches(spellings: Mapping[str, Callable[[str], str]], number: str) -> Iterator[Batch]:
+        def batches(spellings: Mapping[str, Callable[[str], str]], numbers: Sequence[str]) -> Iterator[Batch]:
             coders = {name: _coder(frames.height >= large, spelling) for name, spelling in spellings.items()}
             start = 0
-            for frame in frames.batches({name: written[name] for name in (*spellings, number)}):
+            for frame in frames.batches({name: written[name] for name in (*spellings, *numbers)}):
                 coded = {name: Coded(coder.names, coder.codes(_texts(frame[name]))) for name, coder in coders.items()}
-                steps, rows = _plain_steps(frame[number])
-                texts = map(cell_text, frame[number].gather(rows).to_list())
-                doubtful = [(k, text.strip()) for k, text in zip(rows.tolist(), texts, strict=True)]
-                yield Batch(start, coded, steps, doubtful)
+                yield Batch(start, coded, {name: _frame_numbers(frame[name]) for name in numbers})
                 start += frame.height
             assert start == frames.height
 
@@ -243,6 +241,22 @@ def kept_numbers(row_numbers: Sequence[int] | IntArray, kept: BoolArray) -> IntA
     if isinstance(row_numbers, range):
         return np.flatnonzero(kept) + row_numbers.start
     return np.asarray(row_numbers, dtype=np.int64)[kept]
+
+
+def _numbers(cells: Sequence[str]) -> Numbers:
+    """Numbers of a column of text; each distinct text is read once."""
+    distinct = _coded(cells, str)
+    values = [_steps_or_none(text) for text in distinct.names]
+    steps = np.array([value or 0 for value in values], dtype=np.int64)[distinct.codes]
+    wrong = np.array([value is None for value in values], dtype=np.bool_)[distinct.codes]
+    return Numbers(steps, [(k, cells[k]) for k in np.flatnonzero(wrong).tolist()])
+
+
+def _frame_numbers(column: pl.Series) -> Numbers:
+    """Numbers of a column of a frame."""
+    steps, rows = _plain_steps(column)
+    texts = map(cell_text, column.gather(rows).to_list())
+    return Numbers(steps, [(k, text.strip()) for k, text in zip(rows.tolist(), texts, strict=True)])
 
 
 def _plain_steps(quantity: pl.Series) -> tuple[IntArray, IntArray]:

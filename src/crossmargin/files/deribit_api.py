@@ -68,7 +68,8 @@ def fetch_chain(coins: Sequence[str], *, url: str = URL, timeout: float = TIMEOU
             address = _address(base, _SUMMARY, currency=coin, kind=kind)
             reply = get_json(address, timeout=timeout)
             found = _entries(reply, coin, address)
-            stamps = [float(stamp) for entry in found if _is_number(stamp := entry.get("creation_timestamp"))]
+            said = [entry.get("creation_timestamp") for entry in found]
+            stamps = [float(stamp) for stamp in said if isinstance(stamp, int | Decimal) and stamp > 0]
             try:
                 times.append(newest(stamps, reply, address))
             except CrossmarginError as error:
@@ -128,7 +129,7 @@ def _entries(reply: Any, coin: str, address: str) -> list[Mapping[str, Any]]:
 def _index_price(reply: Any, address: str) -> Any:
     result = reply.get("result") if isinstance(reply, Mapping) else None
     price = result.get("index_price") if isinstance(result, Mapping) else None
-    if not _is_number(price) or not price > 0:
+    if not isinstance(price, int | Decimal) or isinstance(price, bool) or price <= 0:
         try:
             entries_of(reply, "the answer")  # says so if it is an error
         except CrossmarginError as error:
@@ -136,10 +137,6 @@ def _index_price(reply: Any, address: str) -> Any:
                 raise _wrong(address, f"answered, and it {error.problems[0].found}") from None
         raise _wrong(address, "answered without an index price above 0")
     return price
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _address(base: str, method: str, **asked: str) -> str:

@@ -5,6 +5,9 @@ underlying), `forward_price` (of an option), `bid_price`, `ask_price`, `mark_pri
 (decimal), `vol_model` (`black` or `bachelier`), `discount`. Terms, for names that say none: `kind`, `underlying`,
 `payoff`, `quote_currency`, `settlement_currency`, `multiplier`, `expiry`, `strike`, `option_type`, `style`, `delivery`,
 `on`. An empty cell is "not quoted". It is also what a case document holds.
+
+A row of kind `fact` quotes nothing: it states `value` of `instrument` (a contract, an asset or an underlying) for the
+market as a whole, `fact` saying what: see `FACTS`.
 """
 
 from __future__ import annotations
@@ -60,8 +63,21 @@ PRICE_COLUMNS = (
     "vol_model",
     "discount",
 )
+FACT_COLUMNS = ("fact", "value")
+FACTS: Mapping[str, tuple[float, float]] = {
+    "confidence": (0.0, 1.0),
+    "open_interest": (0.0, LARGEST),
+    "deposits": (0.0, LARGEST),
+    "borrows": (0.0, LARGEST),
+    "twap": (SMALLEST, LARGEST),
+    "stable_price": (SMALLEST, LARGEST),
+    "lowest_ask": (SMALLEST, LARGEST),
+    "highest_bid": (SMALLEST, LARGEST),
+}
+"""Kinds of facts, and from where to where each may be: an oracle's confidence (1 is full), open interest, deposits and
+borrows in units, and prices. `Market.facts` says what each is of."""
 _LONGEST_DECIMAL = 64
-COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS)
+COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS, *FACT_COLUMNS)
 
 
 def from_table(table: TextTable, *, as_of: datetime | None) -> Market:
@@ -108,6 +124,7 @@ def from_records(
     prices: Mapping[str, float] | None = None,
     vol_source: VolSource = VolSource.QUOTED,
     notes: Iterable[str] = (),
+    facts: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Market:
     """A market out of numbered records of text; what is absent is not quoted."""
     problems: list[Problem] = []
@@ -116,7 +133,14 @@ def from_records(
     excluded: list[Excluded] = []
     index = dict(index or {})
     prices = dict(prices or {})
+    stated = {kind: dict(of_kind) for kind, of_kind in (facts or {}).items()}
     for row, record in records:
+        if record.get("kind") == "fact":
+            _add_fact(cells, row, record, stated)
+            continue
+        for column in FACT_COLUMNS:
+            if record.get(column):
+                cells.wrong(row, column, f"'{shown(record[column])}' in a row that is no fact", "Its kind is 'fact'.")
         number = {
             name: cells.number(record.get(name, ""), row, name, low=-LARGEST if name in _SIGNED else 0.0)
             for name in PRICE_COLUMNS
@@ -191,7 +215,30 @@ def from_records(
         vol_source=vol_source,
         excluded=excluded,
         notes=tuple(notes),
+        facts=stated,
     )
+
+
+def _add_fact(cells: Cells, row: int, record: Mapping[str, str], stated: dict[str, dict[str, float]]) -> None:
+    """Put what a row states of the market as a whole to the facts."""
+    kind, name = record.get("fact", ""), canonical_name(record.get("instrument", ""))
+    if kind not in FACTS:
+        cells.wrong(row, "fact", f"fact '{shown(kind)}'", f"One of {', '.join(FACTS)}.")
+        return
+    if not name or name_fault(name):
+        cells.wrong(row, "instrument", f"'{shown(name)}' is no name", "Name what the fact is of.")
+        return
+    beside = [column for column in record if column not in ("as_of", "instrument", "kind", *FACT_COLUMNS)]
+    for column in beside:
+        cells.wrong(row, column, f"'{shown(record[column])}' in a fact, which has no price", "Leave it empty.")
+    low, high = FACTS[kind]
+    value = cells.number(text := record.get("value", ""), row, "value", low=low, high=high)
+    if not text:
+        cells.wrong(row, "value", f"no value of {kind} of '{name}'", "A fact states a number.")
+    if name in stated.get(kind, {}):
+        cells.wrong(row, "fact", f"{kind} of '{name}' stands twice", "State it once.")
+    elif value is not None:
+        stated.setdefault(kind, {})[name] = value
 
 
 def _check_quote(

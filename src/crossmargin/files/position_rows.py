@@ -1,7 +1,8 @@
 """Positions from any table to checked rows that a book is built from.
 
-`account, instrument, quantity`, and optionally `netting_set`, `segregation`, `account_type`, `customer_type`; a table
-by symbol names its instruments by their parts (`composed_names`). Every problem of a table is found in one pass; a
+`account, instrument, quantity`, and optionally `netting_set`, `segregation`, `account_type`, `customer_type`, and what
+is carried beside a position: `open_buys`, `open_sells`, `unrealised_pnl`. A table by symbol names its instruments by
+their parts (`composed_names`). Every problem of a table is found in one pass; a
 market may be given so that what it does not list is found in the same pass, and names are spelled as it spells them.
 """
 
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, IntArray
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, Problem, raise_problems
+from crossmargin.basics.quantities import format_quantity
 from crossmargin.files.attributes import ATTRIBUTES, Stated, stated_attributes
 from crossmargin.files.columns import (
     Coded,
@@ -33,11 +35,26 @@ from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Attributes, Origin, PositionRows
 
 REQUIRED = ("account", "instrument", "quantity")
+BESIDE = ("open_buys", "open_sells", "unrealised_pnl")
+"""Columns of what is carried beside a position; an empty cell states nothing, which is 0."""
 _BESIDE_PARTS = ("account", "quantity")
 """Columns that a table by symbol must have: there `instrument` is one of the parts."""
 SIDE_COLUMNS = ("side", "direction", "buy_sell", "long_short")
 _BLOCK_ROWS = 500_000
 """Rows that are looked through at once: numpy widens what it indexes with."""
+
+
+class Beside(NamedTuple):
+    """What rows state beside their quantity, each of shape `(n_rows,)`, in steps of 1e-8: contracts of resting orders,
+    at least 0 on either side, and unrealised profit in settlement currency."""
+
+    buys: IntArray
+    sells: IntArray
+    unrealised: IntArray
+
+    def of(self, rows: BoolArray) -> Beside:
+        """That of some rows."""
+        return Beside(*(column[rows] for column in self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,6 +72,9 @@ class PositionsInput:
         Those of the file, of each row.
     contested : tuple of (str, str)
         Accounts that state a second netting set, and that set: it may be the one they are in.
+    beside : Beside or None
+        Resting orders and unrealised profit of each row; `None` where the table states neither. A row with nothing but
+        these has the quantity 0.
     """
 
     accounts: tuple[str, ...]
@@ -64,6 +84,7 @@ class PositionsInput:
     file: str
     row_numbers: Sequence[int] | IntArray
     contested: tuple[tuple[str, str], ...] = ()
+    beside: Beside | None = None
 
     def origins(self) -> dict[str, Origin]:
         """First row of each instrument."""
@@ -117,7 +138,7 @@ def _read(table: Columns, spelled: Callable[[str], str], problems: list[Problem]
     """Positions of a table, by columns."""
     parts = NameParts.of(table.header.columns, table.file)
     composed = None if parts is None else ComposedNames(parts, spelled)
-    written = written_as(table.header.columns, (*REQUIRED, *ATTRIBUTES), parts)
+    written = written_as(table.header.columns, (*REQUIRED, *ATTRIBUTES, *BESIDE), parts)
     _check_header(table.header, REQUIRED if parts is None else [written.get(name, name) for name in _BESIDE_PARTS])
     problems += table.problems
     stated = [Stated(name) for name in ATTRIBUTES if name in written]
@@ -125,25 +146,50 @@ def _read(table: Columns, spelled: Callable[[str], str], problems: list[Problem]
     spellings: dict[str, Callable[[str], str]] = dict.fromkeys(names, str.strip)
     spellings |= {"instrument": spelled} if parts is None else parts.spellings
     account, instrument = np.empty(len(table), dtype=np.int32), np.empty(len(table), dtype=np.int32)
-    steps = np.empty(len(table), dtype=np.int64)
+    counted = [name for name in ("quantity", *BESIDE) if name in written]
+    steps = {name: np.empty(len(table), dtype=np.int64) for name in counted}
     account_names: Sequence[str] = ()
     instrument_names: Sequence[str] = ()
-    for start, coded, plain, doubtful in table.batches(spellings, written["quantity"]):
-        rows = slice(start, start + len(plain))
+    for start, coded, numbers in table.batches(spellings, [written[name] for name in counted]):
+        rows = slice(start, start + len(numbers[written["quantity"]].steps))
         account_names, account[rows] = coded[written["account"]]
         if composed is None:
             instrument_names, instrument[rows] = coded["instrument"]
         else:
             instrument_names, instrument[rows] = composed.names, composed.codes(coded)
-        steps[rows] = plain
-        for k, text in doubtful:
-            row, name = table.row_numbers[start + k], account_names[account[start + k]]
-            read = read_steps(text, "quantity", table.file, row, problems, name)
-            steps[start + k] = 0 if read is None else read
+        for number in counted:
+            steps[number][rows], doubtful = numbers[written[number]]
+            for k, text in doubtful:
+                if not text and number in BESIDE:
+                    continue
+                row, name = table.row_numbers[start + k], account_names[account[start + k]]
+                read = read_steps(text, number, table.file, row, problems, name)
+                steps[number][start + k] = 0 if read is None else read
         for column in stated:
             column.add(start, coded[written["account"]], coded[written[column.column]])
     accounts, instruments = Coded(account_names, account), Coded(instrument_names, instrument)
-    return _checked(table.file, table.row_numbers, accounts, instruments, steps, stated, problems)
+    beside: Beside | None = None
+    if len(counted) > 1:
+        nothing = np.zeros(len(table), dtype=np.int64)
+        beside = Beside(*(steps.get(name, nothing) for name in BESIDE))
+        problems += _negative_orders(beside, table, accounts)
+    return _checked(table.file, table.row_numbers, accounts, instruments, steps["quantity"], beside, stated, problems)
+
+
+def _negative_orders(beside: Beside, table: Columns, accounts: Coded) -> list[Problem]:
+    """Orders to buy and to sell are two columns, each counted upwards."""
+    return [
+        Problem(
+            found=f"{column} {format_quantity(int(resting[k]))} is negative",
+            needed="Write contracts of resting orders as 0 or more, on either side.",
+            file=table.file,
+            row=table.row_numbers[k],
+            column=column,
+            account=accounts.names[accounts.codes[k]],
+        )
+        for column, resting in (("open_buys", beside.buys), ("open_sells", beside.sells))
+        for k in np.flatnonzero(resting < 0).tolist()
+    ]
 
 
 def _check_header(table: TextTable, required: Sequence[str]) -> None:
@@ -170,6 +216,7 @@ def _checked(
     accounts: Coded,
     instruments: Coded,
     steps: IntArray,
+    beside: Beside | None,
     stated: Sequence[Stated],
     problems: list[Problem],
 ) -> PositionsInput:
@@ -199,6 +246,7 @@ def _checked(
     if kept is not None:
         accounts, instruments = (Coded(coded.names, coded.codes[kept]) for coded in (accounts, instruments))
         steps, numbers = steps[kept], kept_numbers(row_numbers, kept)
+        beside = None if beside is None else beside.of(kept)
     account_names, account = in_order(accounts)
     instrument_names, instrument = in_order(instruments)
     return PositionsInput(
@@ -209,6 +257,7 @@ def _checked(
         file=file,
         row_numbers=numbers,
         contested=tuple(contested),
+        beside=beside,
     )
 
 

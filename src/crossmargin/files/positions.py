@@ -18,12 +18,13 @@ from crossmargin.basics.errors import CrossmarginError, PortfolioError, Problem,
 from crossmargin.files.attributes import ATTRIBUTES
 from crossmargin.files.balances import BALANCE_COLUMNS, BalancesInput, parse_balances
 from crossmargin.files.columns import flags, kept_numbers
-from crossmargin.files.position_rows import REQUIRED, PositionsInput, parse_positions
+from crossmargin.files.position_rows import BESIDE, REQUIRED, PositionsInput, parse_positions
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import (
     Attributes,
     Balances,
     Book,
+    Carried,
     PositionRows,
     build_book,
     found_name,
@@ -35,6 +36,7 @@ from crossmargin.portfolio.quarantine import OnError, Unmargined
 __all__ = [
     "ATTRIBUTES",
     "BALANCE_COLUMNS",
+    "BESIDE",
     "REQUIRED",
     "BalancesInput",
     "PositionsInput",
@@ -54,9 +56,9 @@ def read_positions(source: Any, balances: Any = None, *, market: Market | None =
     source, balances
         Paths of CSV or Parquet files, polars or pandas frames, Arrow tables, mappings of columns or sequences of
         records. Positions have `account, instrument, quantity` (contracts, signed: long is positive) and optionally
-        `netting_set, segregation, account_type, customer_type`; balances have `account, asset, amount`. A table by
-        symbol has the parts of an instrument's name instead: `exchange, symbol, instrument, type, expiry, right,
-        strike`, those that it has.
+        `netting_set, segregation, account_type, customer_type` and `open_buys, open_sells, unrealised_pnl`; balances
+        have `account, asset, amount`. A table by symbol has the parts of an instrument's name instead: `exchange,
+        symbol, instrument, type, expiry, right, strike`, those that it has.
     market : Market, optional
         To check in the same pass that everything held can be margined, and to spell it and accept cash as this market
         does.
@@ -150,6 +152,16 @@ def assemble(
             rows = PositionRows(account=renumber[rows.account], instrument=rows.instrument, steps=rows.steps)
     book: Book | None = None
     balances: Balances | None = None
+    carried: Carried | None = None
+    if parsed.beside is not None:
+        carried = Carried(
+            instruments=parsed.instruments,
+            account=rows.account.astype(np.int64),
+            instrument=rows.instrument.astype(np.int64),
+            buys=parsed.beside.buys,
+            sells=parsed.beside.sells,
+            unrealised=parsed.beside.unrealised,
+        )
     try:
         book = build_book(
             accounts=accounts,
@@ -157,6 +169,7 @@ def assemble(
             rows=rows,
             attributes=attributes,
             origins=parsed.origins(),
+            carried=carried,
         )
     except CrossmarginError as error:
         problems += _located(error.problems, parsed, attributes)
@@ -320,6 +333,7 @@ def _set_aside(
                 account=number[rows.account[kept]], instrument=rows.instrument[kept], steps=rows.steps[kept]
             ),
             row_numbers=kept_numbers(parsed.row_numbers, kept),
+            beside=None if parsed.beside is None else parsed.beside.of(kept),
         )
     attributes = {name: stated for name, stated in parsed.attributes.items() if not is_out(name)}
     return replace(parsed, attributes=attributes), cash, left_out

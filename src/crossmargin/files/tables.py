@@ -37,7 +37,7 @@ _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile('"[^"]*"')
-_NUMBERS = ("quantity", "amount")
+_NUMBERS = ("quantity", "amount", "open_buys", "open_sells", "unrealised_pnl")
 """Columns in which a NaN is a wrong number; in others it is an absent text."""
 
 
