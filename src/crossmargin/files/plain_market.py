@@ -232,8 +232,9 @@ def _add_fact(cells: Cells, row: int, record: Mapping[str, str], stated: dict[st
     for column in beside:
         cells.wrong(row, column, f"'{shown(record[column])}' in a fact, which has no price", "Leave it empty.")
     low, high = FACTS[kind]
-    value = cells.number(text := record.get("value", ""), row, "value", low=low, high=high)
-    if not text:
+    before = len(cells.problems)
+    value = cells.number(record.get("value", ""), row, "value", low=low, high=high)
+    if value is None and len(cells.problems) == before:
         cells.wrong(row, "value", f"no value of {kind} of '{name}'", "A fact states a number.")
     if name in stated.get(kind, {}):
         cells.wrong(row, "fact", f"{kind} of '{name}' stands twice", "State it once.")
