@@ -68,6 +68,7 @@ def read_inputs(
         problems += error.problems
     unmargined: list[Unmargined] = []
     handling = OnError.REFUSE if problems else on_error
+    extended: list[Market] = []
     book = read_book(
         positions,
         balances,
@@ -76,7 +77,9 @@ def read_inputs(
         accepts=accepted_by(methods, snapshot),
         on_error=handling,
         unmargined=unmargined,
+        extended=extended,
     )
+    snapshot = extended[0] if extended else snapshot
     if problems and book is not None and snapshot is not None:
         problems += _unpriced(book, snapshot, methods, policy or MissingPolicy())
     raise_problems(problems)

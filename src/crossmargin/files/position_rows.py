@@ -30,6 +30,7 @@ from crossmargin.files.columns import (
 )
 from crossmargin.files.composed_names import ComposedNames, NameParts, written_as
 from crossmargin.files.tables import TextTable
+from crossmargin.files.twins import with_twins
 from crossmargin.instruments.symbols import canonical_name
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import Attributes, Origin, PositionRows
@@ -106,7 +107,12 @@ class PositionsInput:
 
 
 def parse_positions(
-    source: Any, problems: list[Problem], market: Market | None = None, *, name: str = "positions"
+    source: Any,
+    problems: list[Problem],
+    market: Market | None = None,
+    *,
+    name: str = "positions",
+    extended: list[Market] | None = None,
 ) -> PositionsInput | None:
     """Check positions and collect what is wrong with them; `None` when they make no book.
 
@@ -121,6 +127,8 @@ def parse_positions(
         To spell what is held, and to check that it can be margined.
     name : str
         What to call a source that is no file, in messages.
+    extended : list of Market, optional
+        Gets the market with the twins of what is held (`twins`).
     """
     found: list[Problem] = []
     parsed: PositionsInput | None = None
@@ -129,6 +137,8 @@ def parse_positions(
     except CrossmarginError as error:
         found += error.problems
     if parsed is not None and market is not None:
+        if extended is not None:
+            extended.append(market := with_twins(market, parsed.instruments))
         found += _not_in_market(parsed, market)
     problems += sorted(found, key=lambda problem: problem.row or 0)
     return parsed

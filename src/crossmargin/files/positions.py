@@ -9,16 +9,23 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, IntArray
-from crossmargin.basics.errors import CrossmarginError, PortfolioError, Problem, raise_problems
+from crossmargin.basics.errors import CrossmarginError, FileFormatError, PortfolioError, Problem, raise_problems
+from crossmargin.collateral.valuation import accepted
+from crossmargin.files.account_documents import account_rows, balance_rows, order_rows
+from crossmargin.files.account_rows import AccountRows, names_held
 from crossmargin.files.attributes import ATTRIBUTES
 from crossmargin.files.balances import BALANCE_COLUMNS, BalancesInput, parse_balances
 from crossmargin.files.columns import flags, kept_numbers
+from crossmargin.files.json_text import read_json
 from crossmargin.files.position_rows import BESIDE, REQUIRED, PositionsInput, parse_positions
+from crossmargin.files.tables import is_json
+from crossmargin.files.twins import with_twins
 from crossmargin.market.snapshot import Market
 from crossmargin.portfolio.book import (
     Attributes,
@@ -48,8 +55,15 @@ __all__ = [
 ]
 
 
-def read_positions(source: Any, balances: Any = None, *, market: Market | None = None) -> Book:
-    """Positions, and balances if given, as a book.
+def read_positions(
+    source: Any,
+    balances: Any = None,
+    *,
+    orders: Any = None,
+    account: str | None = None,
+    market: Market | None = None,
+) -> Book:
+    """Positions, and balances and open orders if given, as a book.
 
     Parameters
     ----------
@@ -69,7 +83,7 @@ def read_positions(source: Any, balances: Any = None, *, market: Market | None =
         Or the subclass that all problems share; with every problem, its file, row and column.
     """
     problems: list[Problem] = []
-    book = read_book(source, balances, problems, market)
+    book = read_book(source, balances, problems, market, orders=orders, account=account)
     raise_problems(problems)
     assert book is not None
     return book
@@ -81,9 +95,12 @@ def read_book(
     problems: list[Problem],
     market: Market | None = None,
     *,
+    orders: Any = None,
+    account: str | None = None,
     accepts: Collection[str] | None = None,
     on_error: OnError = OnError.REFUSE,
     unmargined: list[Unmargined] | None = None,
+    extended: list[Market] | None = None,
 ) -> Book | None:
     """A book out of positions and balances; what is wrong with either is added to `problems`.
 
@@ -91,13 +108,20 @@ def read_book(
 
     Parameters
     ----------
+    orders, account
+        As `read_positions` takes them.
     accepts : collection of str, optional
         Assets that are cover for whoever margins the book; as the engine's schedule says if left out.
     on_error : OnError
         With `QUARANTINE`, and as long as every problem is about an account, the margin accounts concerned are left out
         and added to `unmargined`; nothing is added to `problems`.
+    extended : list of Market, optional
+        Gets the market with the twins of what is held, where it has any (`twins`): only then are they looked for.
     """
     if isinstance(positions, Book):
+        if orders is not None or account is not None:
+            found_beside = "orders beside a book" if orders is not None else "the name of an account beside a book"
+            problems.append(Problem(found=found_beside, needed="Give it to `read_positions`."))
         if balances is not None:
             problems.append(
                 Problem(
@@ -105,10 +129,26 @@ def read_book(
                     needed="Give both to `read_positions`.",
                 )
             )
+        if market is not None and extended is not None:
+            extended.append(with_twins(market, positions.to_price))
         return positions if market is None or market.listing is None else positions.renamed(market.spelled)
     found: list[Problem] = []
-    parsed = parse_positions(positions, found, market)
-    cash = None if balances is None else parse_balances(balances, found, market, accepts=accepts)
+    members: Mapping[str, Attributes] = {}
+    stated = stated_accounts(positions, balances, orders, account, found)
+    parsed: PositionsInput | None
+    if stated.rows is None:
+        parsed = parse_positions(stated.positions, found, market, extended=extended)
+    else:
+        if market is not None and extended is not None:
+            extended.append(market := with_twins(market, names_held(stated.rows.held, market)))
+        parsed = stated.rows.positions(market, found)
+        members = dict.fromkeys(stated.rows.accounts, Attributes())
+    cash: BalancesInput | None = None
+    accepts = accepted(market) if accepts is None else accepts
+    if stated.cash is not None:
+        cash = stated.cash.cash(tuple(accepts))
+    elif stated.balances is not None:
+        cash = parse_balances(stated.balances, found, market, accepts=accepts)
     if on_error is OnError.QUARANTINE and parsed is not None and all(problem.account for problem in found):
         book, left_out = _quarantined(parsed, cash, found)
         if book is not None:
@@ -119,10 +159,83 @@ def read_book(
     if parsed is None:
         return None
     try:
-        return assemble(parsed, cash)
+        return assemble(parsed, cash, members)
     except CrossmarginError as error:
         problems += error.problems
         return None
+
+
+class _StatedAccounts(NamedTuple):
+    """Where positions and balances come from: rows of a venue, or a table that is still to be read."""
+
+    rows: AccountRows | None
+    cash: AccountRows | None
+    positions: Any
+    balances: Any
+
+
+def stated_accounts(
+    positions: Any, balances: Any, orders: Any, account: str | None, problems: list[Problem]
+) -> _StatedAccounts:
+    """What venues answered, of what is given; JSON that is no answer of theirs is a problem."""
+    document, file, is_file = _document(positions, "positions", problems)
+    rows = account_rows(document, problems, file=file, account=account)
+    if rows is None and (orders is not None or account is not None):
+        what = "open orders" if orders is not None else "the name of an account"
+        needed = "A table states them itself, in open_buys and open_sells, and its accounts."
+        problems.append(Problem(found=f"{what} beside a table of positions", needed=needed))
+    elif rows is not None and orders is not None:
+        listed, place, _ = _document(orders, "orders", problems)
+        order_rows(rows, listed, problems, file=place, account=account)
+    if rows is None and is_file and not _is_records(document):
+        problems.append(
+            Problem(
+                found="is JSON, but no case, and no positions that a venue answers",
+                needed="See the page on positions: Deribit's, Derive's and ccxt's are read, and lists of our own rows.",
+                file=file,
+                kind=FileFormatError,
+            )
+        )
+        rows = AccountRows(file=file)
+    cash: AccountRows | None = None
+    if balances is not None:
+        held_by = account
+        if held_by is None and rows is not None and len(rows.accounts) == 1:
+            held_by = next(iter(rows.accounts))  # who answers without a name is who answered beside it
+        document_of_cash, place, is_file = _document(balances, "balances", problems)
+        cash = balance_rows(document_of_cash, problems, file=place, account=held_by)
+        if cash is None and is_file and not _is_records(document_of_cash):
+            needed = "See the page on positions: Deribit's, Derive's and ccxt's are read, and lists of our own rows."
+            problems.append(Problem(found="is JSON, but no balances", needed=needed, file=place, kind=FileFormatError))
+            cash = AccountRows(file=place, balances=[])
+        balances = document_of_cash
+    if rows is not None and rows.balances is not None:
+        if balances is not None:
+            needed = "Give them once."
+            problems.append(Problem(found="balances beside positions that state their own", needed=needed, file=file))
+        cash = rows
+    return _StatedAccounts(rows, cash, document, balances)
+
+
+def _document(source: Any, what: str, problems: list[Problem]) -> tuple[Any, str, bool]:
+    """A JSON file's document and its name, and that it is one; anything else as it is."""
+    if not isinstance(source, str | Path) or not is_json(Path(source)):
+        return source, what, False
+    path = Path(source)
+    try:
+        return read_json(path, exact=True), path.name, True
+    except CrossmarginError as error:
+        problems += error.problems
+        return {"positions": [], "balances": []}, path.name, True  # said already
+
+
+def _is_records(document: Any) -> bool:
+    """Whether this is a list of our own rows."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(isinstance(row, Mapping) and "account" in row for row in document)
+    )
 
 
 def assemble(
