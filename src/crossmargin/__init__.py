@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 from crossmargin._version import __version__
 
 if TYPE_CHECKING:
-    from crossmargin.api import compare, explain, margin, read_market, read_positions, what_if
+    from crossmargin.api import (
+        compare,
+        explain,
+        margin,
+        read_balances,
+        read_leverage_tiers,
+        read_market,
+        read_positions,
+        what_if,
+    )
     from crossmargin.basics.errors import CrossmarginError
     from crossmargin.market.policy import MissingPolicy
 
@@ -29,6 +38,8 @@ __all__ = [
     "compare",
     "explain",
     "margin",
+    "read_balances",
+    "read_leverage_tiers",
     "read_market",
     "read_positions",
     "what_if",

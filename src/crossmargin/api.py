@@ -16,15 +16,25 @@ from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.threads import using_threads
 from crossmargin.engine.figures import Progress
 from crossmargin.files.inputs import read_inputs
+from crossmargin.files.leverage_tiers import read_leverage_tiers
 from crossmargin.files.market import read_market as read_market_file
 from crossmargin.files.methodology import read_methodologies, read_methodology
-from crossmargin.files.positions import read_positions
+from crossmargin.files.positions import read_balances, read_positions
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.quarantine import OnError
 
-__all__ = ["compare", "explain", "margin", "read_market", "read_positions", "what_if"]
+__all__ = [
+    "compare",
+    "explain",
+    "margin",
+    "read_balances",
+    "read_leverage_tiers",
+    "read_market",
+    "read_positions",
+    "what_if",
+]
 
 DEFAULT_METHODOLOGY = "scenario-grid"
 
@@ -52,7 +62,8 @@ def margin(
     Parameters
     ----------
     positions
-        A file, a frame, records, or a `Book`: `account, instrument, quantity` in signed contracts.
+        A file, a frame, records, or a `Book`: `account, instrument, quantity` in signed contracts; or what a venue or
+        ccxt answers for an account, as a JSON file or Python objects.
     market
         A file or a `Market`; left out where the parameters are an exchange's file, which has the prices.
     balances

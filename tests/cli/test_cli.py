@@ -339,9 +339,9 @@ def test_a_case_refuses_what_it_holds_itself(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     run("case", *BALANCED, "--account", "vertical", "--out", out)
     answer = run("margin", out, "--market", PATHS.market, "--balances", PATHS.balances, "--as-of", "x")
-    _refused(answer, "--market beside JSON", "--balances beside JSON", "--as-of beside JSON")
+    _refused(answer, "--market beside a case", "--balances beside a case", "--as-of beside a case")
     (tmp_path / "d.json").write_text("{}", encoding="utf-8")
-    _refused(run("margin", tmp_path / "d.json"), "d.json: is JSON, but no case")
+    _refused(run("margin", tmp_path / "d.json", "--market", PATHS.market), "d.json: is JSON, but no case")
 
 
 def _entries(folder: Path) -> set[str]:

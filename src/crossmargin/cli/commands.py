@@ -47,10 +47,12 @@ class Inputs:
     Parameters
     ----------
     market
-        Market file: a Deribit chain (CSV, Parquet or book-summary JSON), a Cboe quote file, or a plain market CSV.
+        Market file: a Deribit chain (what snapshot writes, CSV, Parquet or book-summary JSON), a Cboe quote file, or a
+        plain market CSV.
         Not needed with a case, nor where --parameters is an exchange's file, which has the prices.
     balances
-        CSV or Parquet with account, asset, amount: adds equity, excess or deficit, coverage and state.
+        CSV or Parquet with account, asset, amount, or JSON as Deribit, Derive or ccxt answer it: adds equity, excess or
+        deficit, coverage and state.
     market_format
         deribit-chain, deribit-summary, cboe or plain; recognised from content if left out.
     as_of
@@ -108,8 +110,8 @@ def margin(
     ----------
     positions
         CSV or Parquet with account, instrument, quantity (contracts; long is positive) and optionally netting_set,
-        segregation, account_type, customer_type; with symbol, expiry, right, strike and so on in place of instrument;
-        or a case (JSON).
+        segregation, account_type, customer_type, open_buys, open_sells, unrealised_pnl; with symbol, expiry, right,
+        strike and so on in place of instrument; or JSON: what Deribit, Derive or ccxt answer for an account, or a case.
     methodology
         One of those that `crossmargin methodologies` lists; scenario-grid if left out.
     report
@@ -728,7 +730,7 @@ def _loaded(positions: Path, inputs: Inputs, names: Sequence[str], on_error: OnE
 
     policy = _policy(inputs.missing)
 
-    if is_json(positions):
+    if is_json(positions) and _is_case(positions):
         from crossmargin.files.case import read_case
 
         _refuse_beside_case(positions, inputs)
@@ -760,6 +762,12 @@ def _loaded(positions: Path, inputs: Inputs, names: Sequence[str], on_error: OnE
     return _Loaded(book=read.book, market=read.market, methods=methods, policy=policy, unmargined=read.unmargined)
 
 
+def _is_case(path: Path) -> bool:
+    from crossmargin.files.case import is_case
+
+    return is_case(path)
+
+
 def _refuse_beside_case(positions: Path, inputs: Inputs) -> None:
     """A case holds its market and its balances: others beside it would be left unread."""
     from crossmargin.basics.errors import raise_problems
@@ -767,8 +775,8 @@ def _refuse_beside_case(positions: Path, inputs: Inputs) -> None:
     raise_problems(
         [
             Problem(
-                found=f"{option} beside JSON, which is read as a case and holds its own",
-                needed="Leave it out; positions that are no case are CSV or Parquet.",
+                found=f"{option} beside a case, which holds its own",
+                needed="Leave it out.",
                 file=positions.name,
             )
             for option, value in (

@@ -48,6 +48,8 @@ _ORDERS = ("orders", "open_orders")
 _SECTIONS = (*_POSITIONS, *_BALANCES, *_ORDERS)
 _NAMES = ("account", "subaccount_id", "uid")
 _MOST_ROWS = 1_000_000
+_LOOKED_AT = 1000
+"""Rows that a list is recognised by: it may as well be a million records of our own."""
 
 
 def account_rows(
@@ -62,24 +64,23 @@ def account_rows(
     problems : list of Problem
         Grows by everything found.
     file : str
-        For messages.
+        Its name for messages; empty for what is no file.
     account : str, optional
         Whose it is, whatever the document says.
     """
     if _is_error(document):
         problems.append(_error_reply(document, file))
-        return AccountRows(file=file)
+        return AccountRows(file=file or "account")
+    is_reply = _is_reply(document)
     document = _unwrapped(document)
-    found = AccountRows(file=file)
+    found = AccountRows(file=file or "account")
     if _is_wrapper(document):
         _add_account(found, document, problems, file, account)
     elif _is_list_of(document, _is_wrapper):
         for k, one in enumerate(document, start=1):
-            _add_account(found, one, problems, f"{file}, account {k}", account)
-    elif _is_rows(document) or _is_sizes(document):
-        _add_account(found, {"positions": document}, problems, file, account)
-    elif _is_reply(document):  # a reply that has nothing in it: an account without positions
-        _add_account(found, {"positions": []}, problems, file, account)
+            _add_account(found, one, problems, _place(file, f"account {k}"), account)
+    elif _is_rows(document) or _is_sizes(document) or (is_reply and document == []):
+        _add_account(found, {"positions": document}, problems, file, account, bare=True)
     else:
         return None
     return found
@@ -91,23 +92,23 @@ def balance_rows(
     """The balances that `document` states; `None` if it states none that we know."""
     if _is_error(document):
         problems.append(_error_reply(document, file))
-        return AccountRows(file=file, balances=[])
+        return AccountRows(file=file or "balances", balances=[])
     document = _unwrapped(document)
+    found = AccountRows(file=file or "balances", balances=[])
     if _is_list_of(document, _is_wrapper):
-        found = AccountRows(file=file, balances=[])
         for k, one in enumerate(document, start=1):
-            section = {name: value for name, value in one.items() if name in (*_BALANCES, *_NAMES)}
-            _add_account(found, section, problems, f"{file}, account {k}", account)
-        return found
-    if _is_wrapper(document):
-        section = {name: value for name, value in document.items() if name in (*_BALANCES, *_NAMES)}
+            _add_account(found, _balances_alone(one), problems, _place(file, f"account {k}"), account)
+    elif _is_wrapper(document):
+        _add_account(found, _balances_alone(document), problems, file, account)
     elif _is_balances(document):
-        section = {"balance": document}
+        _add_account(found, {"balance": document}, problems, file, account, bare=True)
     else:
         return None
-    found = AccountRows(file=file, balances=[])
-    _add_account(found, section, problems, file, account)
     return found
+
+
+def _balances_alone(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name in (*_BALANCES, *_NAMES)}
 
 
 def order_rows(
@@ -121,9 +122,8 @@ def order_rows(
         problems.append(_error_reply(document, file))
         return
     sizes = _sizes_held(found)
-    _add_account(
-        found, {"orders": _unwrapped(document)}, problems, file, account or next(iter(found.accounts), None), sizes
-    )
+    owner = account or next(iter(found.accounts), None)
+    _add_account(found, {"orders": _unwrapped(document)}, problems, file, owner, sizes=sizes, bare=True)
 
 
 def _sizes_held(found: AccountRows) -> Sizes:
@@ -144,9 +144,11 @@ def _add_account(
     problems: list[Problem],
     file: str,
     account: str | None,
+    *,
     sizes: Sizes | None = None,
+    bare: bool = False,
 ) -> None:
-    """Put the sections of one account's document to the rows."""
+    """Put the sections of one account's document to the rows; `bare` is a document that is a section itself."""
     owner = account if account is not None else _owner(document, problems, file)
     if fault := name_fault(owner):
         problems.append(Problem(found=f"account {fault[0]}", needed=fault[1], file=file, column="account"))
@@ -156,7 +158,8 @@ def _add_account(
     for section in _SECTIONS:
         if document.get(section) is None:
             continue
-        content, place = _unwrapped(document[section]), f"{file}, {section}"
+        content = _unwrapped(document[section])
+        place = file if bare and file else _place(file, section)
         if _is_error(content):
             problems.append(_error_reply(content, place))
         elif section in _BALANCES:
@@ -164,6 +167,10 @@ def _add_account(
         else:
             read = _order if section in _ORDERS else _position
             found.held += _held(content, read, problems, place, owner, known)
+
+
+def _place(file: str, part: str) -> str:
+    return f"{file}, {part}" if file else part
 
 
 def _owner(document: Mapping[str, Any], problems: list[Problem], file: str) -> str:
@@ -334,7 +341,7 @@ def _is_rows(document: Any) -> bool:
     """Whether some row of a list is a position or an order of a venue."""
     return _is_list(document) and any(
         isinstance(row, Mapping) and (is_ccxt_position(row) or is_ccxt_order(row) or "instrument_name" in row)
-        for row in document[:_MOST_ROWS]
+        for row in document[:_LOOKED_AT]
     )
 
 

@@ -60,7 +60,7 @@ class Record:
         Grows by everything found.
     """
 
-    values: Mapping[str, Any]
+    values: Mapping[Any, Any]
     file: str
     row: int | None
     account: str

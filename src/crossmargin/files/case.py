@@ -40,7 +40,7 @@ from crossmargin.files.positions import (
     parse_balances,
     parse_positions,
 )
-from crossmargin.files.tables import read_text
+from crossmargin.files.tables import head, read_text
 from crossmargin.market.policy import (
     MissingMark,
     MissingPerpetual,
@@ -65,6 +65,7 @@ from crossmargin.portfolio.book import (
 
 FORMAT = "crossmargin-case/1"
 MOST_BYTES = 256 * 1024**2
+_HEAD_BYTES = 65_536
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
 
 Text = Annotated[str, StringConstraints(max_length=256)]
@@ -192,6 +193,13 @@ class LoadedCase:
         self.market = market
         self.method = method
         self.policy = policy
+
+
+def is_case(path: Path) -> bool:
+    """Whether a JSON file names the format of a case: mostly at its start, where we write it."""
+    name = FORMAT.partition("/")[0].encode()
+    start = head(path, _HEAD_BYTES)
+    return name in start or (len(start) == _HEAD_BYTES and name in read_text(path, MOST_BYTES).encode())
 
 
 def read_case(path: Path) -> LoadedCase:

@@ -16,6 +16,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import BoolArray, IntArray
 from crossmargin.basics.errors import CrossmarginError, FileFormatError, PortfolioError, Problem, raise_problems
+from crossmargin.basics.quantities import format_quantity
 from crossmargin.collateral.valuation import accepted
 from crossmargin.files.account_documents import account_rows, balance_rows, order_rows
 from crossmargin.files.account_rows import AccountRows, names_held
@@ -50,6 +51,7 @@ __all__ = [
     "assemble",
     "parse_balances",
     "parse_positions",
+    "read_balances",
     "read_book",
     "read_positions",
 ]
@@ -87,6 +89,48 @@ def read_positions(
     raise_problems(problems)
     assert book is not None
     return book
+
+
+def read_balances(source: Any, *, account: str | None = None) -> list[dict[str, str]]:
+    """Balances as records of `account, asset, amount`: what `balances` of `read_positions` and `margin` takes.
+
+    Parameters
+    ----------
+    source
+        What a venue or ccxt answers, as a JSON file or Python objects; or any table of `account, asset, amount`.
+    account : str, optional
+        Whose such an answer is; the account that it names, or else `main`.
+
+    Raises
+    ------
+    InputError
+        With every row and field that is wrong.
+    """
+    problems: list[Problem] = []
+    document, file, _ = _document(source, problems)
+    found = balance_rows(document, problems, file=file, account=account)
+    if found is None:
+        cash = parse_balances(document, problems, accepts=_Anything())
+    else:
+        read = found.cash(_Anything())
+        assert read is not None
+        cash = read
+    raise_problems(problems)
+    return [
+        {
+            "account": cash.accounts[owner],
+            "asset": cash.assets[asset],
+            "amount": format_quantity(steps),
+        }
+        for owner, asset, steps in zip(cash.account.tolist(), cash.asset.tolist(), cash.steps.tolist(), strict=True)
+    ]
+
+
+class _Anything(frozenset[str]):
+    """Every asset: which of them count is for a methodology to say."""
+
+    def __contains__(self, asset: object) -> bool:
+        return True
 
 
 def read_book(
@@ -146,7 +190,7 @@ def read_book(
     cash: BalancesInput | None = None
     accepts = accepted(market) if accepts is None else accepts
     if stated.cash is not None:
-        cash = stated.cash.cash(tuple(accepts))
+        cash = stated.cash.cash(accepts)
     elif stated.balances is not None:
         cash = parse_balances(stated.balances, found, market, accepts=accepts)
     if on_error is OnError.QUARANTINE and parsed is not None and all(problem.account for problem in found):
@@ -178,14 +222,14 @@ def stated_accounts(
     positions: Any, balances: Any, orders: Any, account: str | None, problems: list[Problem]
 ) -> _StatedAccounts:
     """What venues answered, of what is given; JSON that is no answer of theirs is a problem."""
-    document, file, is_file = _document(positions, "positions", problems)
+    document, file, is_file = _document(positions, problems)
     rows = account_rows(document, problems, file=file, account=account)
     if rows is None and (orders is not None or account is not None):
         what = "open orders" if orders is not None else "the name of an account"
         needed = "A table states them itself, in open_buys and open_sells, and its accounts."
         problems.append(Problem(found=f"{what} beside a table of positions", needed=needed))
     elif rows is not None and orders is not None:
-        listed, place, _ = _document(orders, "orders", problems)
+        listed, place, _ = _document(orders, problems)
         order_rows(rows, listed, problems, file=place, account=account)
     if rows is None and is_file and not _is_records(document):
         problems.append(
@@ -202,7 +246,7 @@ def stated_accounts(
         held_by = account
         if held_by is None and rows is not None and len(rows.accounts) == 1:
             held_by = next(iter(rows.accounts))  # who answers without a name is who answered beside it
-        document_of_cash, place, is_file = _document(balances, "balances", problems)
+        document_of_cash, place, is_file = _document(balances, problems)
         cash = balance_rows(document_of_cash, problems, file=place, account=held_by)
         if cash is None and is_file and not _is_records(document_of_cash):
             needed = "See the page on positions: Deribit's, Derive's and ccxt's are read, and lists of our own rows."
@@ -217,10 +261,10 @@ def stated_accounts(
     return _StatedAccounts(rows, cash, document, balances)
 
 
-def _document(source: Any, what: str, problems: list[Problem]) -> tuple[Any, str, bool]:
-    """A JSON file's document and its name, and that it is one; anything else as it is."""
+def _document(source: Any, problems: list[Problem]) -> tuple[Any, str, bool]:
+    """A JSON file's document and its name, and that it is one; anything else as it is, without a name."""
     if not isinstance(source, str | Path) or not is_json(Path(source)):
-        return source, what, False
+        return source, "", False
     path = Path(source)
     try:
         return read_json(path, exact=True), path.name, True
