@@ -12,6 +12,7 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import blocks
 from crossmargin.answers.account_table import account_table
+from crossmargin.answers.ccxt import ccxt_account
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.errors import raise_problems
 from crossmargin.basics.explanation import Explanation
@@ -274,6 +275,13 @@ class MarginResult:
             e.book.accounts[m]: _text(c.member[m]) for m in np.flatnonzero(e.book.margin_account_of == a).tolist()
         }
         return answer
+
+    def to_ccxt(self, account: str) -> dict[str, Any]:
+        """One margin account in ccxt's shape: `positions`, a list of ccxt's positions, and `account`, its summary.
+
+        Floats, `None` where something is unknown; see `crossmargin.answers.ccxt` for what each means.
+        """
+        return ccxt_account(*self.of_account(self.index(account)))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: accounts, those not margined, stand-ins, notes, provenance."""

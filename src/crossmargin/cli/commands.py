@@ -103,6 +103,7 @@ def margin(
     cluster: str | None = None,
     workers: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    ccxt: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Margin every account of a book.
 
@@ -130,7 +131,11 @@ def margin(
         Tasks at once on the cluster; all of its processors if left out.
     json_
         Print JSON instead of a table.
+    ccxt
+        Print JSON in the shape of ccxt's positions: a list of accounts, each with a summary and its positions.
     """
+    if ccxt and (json_ or cluster is not None):
+        raise InputError(Problem(found=f"--ccxt beside {'--json' if json_ else '--cluster'}", needed="Choose one."))
     if cluster is not None:
         handling = _handling(on_error)
         _refuse_beside_cluster(positions, out, report=report, rows=rows, threads=threads)
@@ -148,7 +153,7 @@ def margin(
     handling = _handling(on_error)
     require_places(table=out, page=report, beside=(positions, inputs.market, inputs.balances))
     with using_threads(threads):  # to the end: JSON and the report of a large book margin its accounts again
-        with progress("accounts", quiet=json_) as done:
+        with progress("accounts", quiet=json_ or ccxt) as done:
             loaded = _loaded(positions, inputs, _named(methodology), handling)
             result = MarginResult.of_book(
                 loaded.book,
@@ -167,6 +172,8 @@ def margin(
         if json_:
             sys.stdout.writelines(result.json_pieces())
             print()
+        elif ccxt:
+            _print_json([result.to_ccxt(account) for account in result.accounts])
         else:
             where = f"all are in {out}" if out is not None else "--out FILE writes all"
             print(show.margin_text(result, rows, where=where))
