@@ -50,7 +50,7 @@ def ccxt_account(evaluation: Evaluation, account: int) -> dict[str, Any]:
         name = c.instrument_names[int(c.instrument[k])]
         instrument = terms.get(name)
         share = float(c.contribution[k])
-        if (instrument is None and name in evaluation.market.prices) or isinstance(instrument, Spot):
+        if (instrument is None and name in assets) or isinstance(instrument, Spot):
             summary["info"]["balances"][name] = summary["info"]["balances"].get(name, 0.0) + share
         elif int(c.steps[k]) or share:
             positions.append(
