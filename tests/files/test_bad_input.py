@@ -7,6 +7,7 @@ import io
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import crossmargin as cm
 from crossmargin.basics.errors import CrossmarginError, InputError, ParameterError, PortfolioError
+from crossmargin.files import deribit_summary
 from crossmargin.files.case import cut_case, read_case, write_case
 from crossmargin.files.inputs import read_inputs
 from crossmargin.files.market import read_market
@@ -22,6 +24,7 @@ from crossmargin.files.positions import read_positions
 from crossmargin.methodologies.venue_grids.scenario_grid import parameters
 from crossmargin.methodologies.venue_grids.scenario_grid.parameters import load_parameters
 from crossmargin.sample import sample_market, sample_paths
+from tests.files.fuzz_subjects import json_subjects
 
 SHIPPED = Path(parameters.__file__).parent / "venue-grid-2026.json"
 
@@ -285,6 +288,18 @@ def _case_json() -> bytes:
     return write_case(cut_case(result.evaluation, result.index("linked_desks"))).encode()
 
 
+def _margined(path: Path) -> object:
+    """An account all the way to its rows, in a market and out of one."""
+    book = read_positions(path)
+    read_inputs(path, sample_market())
+    return book
+
+
+_JSON_READERS: dict[str, Callable[[Path], object]] = {
+    "ccxt balance": cm.read_balances,
+    "leverage tiers": cm.read_leverage_tiers,
+    "chain file": read_market,
+}
 PARSERS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = {
     "positions CSV": ("p.csv", _positions_csv, read_positions),
     "positions gzip": ("p.csv.gz", lambda: gzip.compress(_positions_csv(), mtime=0), read_positions),
@@ -302,6 +317,26 @@ PARSERS: dict[str, tuple[str, Callable[[], bytes], Callable[[Path], object]]] = 
         lambda: b"\n".join(sample_paths().market.read_bytes().splitlines()[:20]),
         read_market,
     ),
+    "market with facts": (
+        "plain.csv",
+        lambda: (
+            b"as_of,instrument,kind,index_price,mark_price,fact,value\n2026-01-01T00:00:00Z,BTC-PERPETUAL,,100,101,,\n"
+            b"2026-01-01T00:00:00Z,BTC,fact,,,confidence,0.9\n2026-01-01T00:00:00Z,ETH,fact,,,open_interest,1e5\n"
+        ),
+        read_market,
+    ),
+    "positions with orders": (
+        "p.csv",
+        lambda: (
+            b"account,instrument,quantity,open_buys,open_sells,unrealised_pnl\n"
+            b"a,BTC-PERPETUAL,-10,1,,0.5\nb,BTC-PERPETUAL,0,,2.5,-0.00000001\n"
+        ),
+        read_positions,
+    ),
+    **{
+        name: (f"{name}.json", partial(json_subjects().__getitem__, name), _JSON_READERS.get(name, _margined))
+        for name in json_subjects()
+    },
     "case": ("case.json", _case_json, read_case),
     "parameters": ("parameters.json", SHIPPED.read_bytes, load_parameters),
 }
@@ -348,3 +383,42 @@ def test_mutants_of_whole_markets_never_give_an_answer_that_is_no_number(tmp_pat
         assert 0 < requirement < 1e30
         result.to_json()
     assert answered > 30
+
+
+_NASTY: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1e300, -0.0, 10**30, "", "x", "NaN", "1e999", "1_0", "٣", " 1 ", [], {}, [1], {"a": 1},
+    "BTC-PERPETUAL", "BTC/USDT:USDT", {"total": 1}, [[]], "a\x00", "y" * 300, float("nan"), float("inf"), b"1",
+)  # fmt: skip
+
+
+def _somewhere(document: Any, rng: random.Random) -> Any:
+    """The document with one node, or one name, in place of another."""
+    if rng.random() < 0.15 or not isinstance(document, dict | list) or not document:
+        return rng.choice(_NASTY)
+    if isinstance(document, list):
+        k = rng.randrange(len(document))
+        return [*document[:k], _somewhere(document[k], rng), *document[k + (rng.random() < 0.9) :]]
+    key = rng.choice(list(document))
+    if rng.random() < 0.2:
+        return {
+            rng.choice(("x", "", "symbol", "positions", 5, None)) if k == key else k: v for k, v in document.items()
+        }
+    return document | {key: _somewhere(document[key], rng)}
+
+
+@pytest.mark.parametrize("name", json_subjects())
+def test_objects_with_anything_anywhere_raise_nothing_but_our_errors(name: str) -> None:
+    """What a client hands over as Python objects is no safer than a file."""
+    rng, valid, refused = random.Random(name), json.loads(json_subjects()[name]), 0
+    for _ in range(MUTANTS):
+        document = _somewhere(valid, rng)
+        try:
+            if name == "leverage tiers":
+                cm.read_leverage_tiers(document if isinstance(document, dict) else {})
+            elif name == "chain file":
+                deribit_summary.from_summary(document, file="chain.json", as_of=None)
+            else:
+                (cm.read_balances if name == "ccxt balance" else read_positions)(document)
+        except CrossmarginError:
+            refused += 1
+    assert MUTANTS / 10 < refused < MUTANTS

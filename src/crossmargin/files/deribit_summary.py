@@ -8,6 +8,7 @@ bare summary the index of a coin is the `estimated_delivery_price` of its rows, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from crossmargin.files.deribit import Row, market_of_rows
 from crossmargin.market.snapshot import Market
 
 CHAIN_FORMAT = "crossmargin-chain/1"
+_COIN = re.compile(r"[A-Z0-9]{1,32}")
 _MOST_ENTRIES = 100_000
 _METHOD = "public/get_book_summary_by_currency"
 
@@ -145,6 +147,9 @@ def _stated(document: Mapping[str, Any], cells: Cells) -> tuple[datetime | None,
         cells.wrong(None, "index_price", "is no object of prices", "A chain file states the index price of each coin.")
         return stated, index
     for coin in prices:
+        if not isinstance(coin, str) or not _COIN.fullmatch(coin):
+            cells.wrong(None, "index_price", f"states a price of {shown(repr(coin))}", "Name a coin like BTC.")
+            continue
         price = _number(cells, prices, None, coin)
         if price:
             index[coin] = price
