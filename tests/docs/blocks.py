@@ -21,6 +21,8 @@ from crossmargin.sample import sample_paths, span_sample_paths
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+_FILE = re.compile(r"^`([a-z-]+\.json)`:\n\n```json\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A file that a page shows whole, under its name: it is laid out as it is shown."""
 _FENCE = re.compile(r"^```(python|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WIDTH = "100"
 
@@ -61,6 +63,9 @@ def lay_out(folder: Path) -> None:
     shutil.copyfile(span.parameters, folder / "exchange.spn")
     shutil.copyfile(span.contracts, folder / "contracts.csv")
     (folder / "clients.csv").write_text(CLIENTS, encoding="utf-8")
+    for page in PAGES:
+        for shown in _FILE.finditer(page.read_text(encoding="utf-8")):
+            (folder / shown[1]).write_text(shown[2], encoding="utf-8")
 
 
 @contextlib.contextmanager
