@@ -14,7 +14,9 @@ from decimal import Decimal
 from typing import Any
 
 from crossmargin.basics.errors import CrossmarginError, UnsupportedError
+from crossmargin.basics.names import name_fault
 from crossmargin.files.account_rows import ZERO, BalanceRow, HeldRow, Record, exact_number
+from crossmargin.files.cells import shown
 from crossmargin.files.venue_accounts import deribit_position, resting
 from crossmargin.instruments.ccxt import deribit_name, parse_ccxt
 from crossmargin.instruments.terms import Instrument, Spot
@@ -108,7 +110,10 @@ def ccxt_balances(record: Record) -> Iterator[BalanceRow]:
     debts = values.get("debt")
     assets = dict.fromkeys([*(totals if isinstance(totals, Mapping) else ()), *values])
     for asset in assets:
-        if not isinstance(asset, str) or asset in _BESIDE_ASSETS:
+        if asset in _BESIDE_ASSETS:
+            continue
+        if not isinstance(asset, str) or not asset.strip() or name_fault(asset):
+            record.wrong(shown(str(asset)), "is no name of an asset", "Give the balance as fetch_balance does.")
             continue
         parts = values.get(asset)
         stated: dict[str, Any] = dict(parts) if isinstance(parts, Mapping) else {}
