@@ -96,6 +96,7 @@ _DATED_FUTURES = ("BTC-27MAR26|", "BTC-26JUN26|", "ETH-27MAR26|")
 NOT_HELD: dict[str, tuple[str, ...]] = {
     "derive-pmrm2": ("SPX", *_DATED_FUTURES),
     "derive-pmrm1": ("SPX", *_DATED_FUTURES),
+    "deribit-pm": ("SPX",),
     "okx-pm": ("SPX",),
     "dydx-v4": ("",),  # nothing of this market: every perpetual of it is inverse
 }

@@ -39,6 +39,11 @@ ENTRIES: dict[str, Entry] = {
         family="derive-portfolio",
         package=f"{_VENUE_GRIDS}.derive",
     ),
+    "deribit-pm": Entry(
+        factory=_later(f"{_VENUE_GRIDS}.deribit.method", "deribit_pm"),
+        family="deribit-portfolio",
+        package=f"{_VENUE_GRIDS}.deribit",
+    ),
     "okx-pm": Entry(
         factory=_later(f"{_VENUE_GRIDS}.okx.method", "okx_pm"), family="okx-pm", package=f"{_VENUE_GRIDS}.okx"
     ),
