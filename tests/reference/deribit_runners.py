@@ -74,6 +74,8 @@ def deribit_pme(vector: Vector) -> set[str]:
         row = names.index(name)
         assert quantity[row] * priced.unit_pnl[row][core][::3] / index == pytest.approx(np.array(buckets), **close)
         done.add("instrument_by_price_bucket")
+    if "initial_margin" not in expected:
+        return done
     # Open orders, the market maker protection and the spot reserve are the response's own; no rule for a correlation
     # contingency is public, and it is 0 in every response seen.
     beside = ("open_orders_margin", "mmp_margin", "spot_margin", "correlation_contingency")
@@ -85,20 +87,38 @@ def deribit_pme(vector: Vector) -> set[str]:
 
 
 def _document(vector: Vector, coin: str) -> dict[str, Any]:
-    """The response's parameters as a document of ours."""
+    """The response's parameters as a document of ours; what it does not state is as in the set that ships."""
     stated = vector.body["parameters"]
     pair = stated["currency_pair"][f"{coin.lower()}_usd"]
     base = load_parameters(None).info.document
     currencies = {
-        name: {
-            "offset_share": own["pnl_offset"],
-            "offset_cap": own["max_offsetable_pnl"],
-            "extended_dampener": own["extended_dampener"],
-            "roll_annualised_move": own["annualised_move_risk"],
-            "roll_move_minimum": own["min_annualised_move"],
+        name: base["currencies"][name]
+        | {
+            ours: own[theirs]
+            for ours, theirs in {
+                "offset_share": "pnl_offset",
+                "offset_cap": "max_offsetable_pnl",
+                "extended_dampener": "extended_dampener",
+                "roll_annualised_move": "annualised_move_risk",
+                "roll_move_minimum": "min_annualised_move",
+            }.items()
+            if theirs in own
         }
-        for name, own in ((coin, stated["currency"][coin.lower()]), ("USDC", stated["currency"]["usd"]))
+        for name, own in ((coin, stated["currency"][coin.lower()]), ("USDC", stated["currency"].get("usd", {})))
     }
+    of_pair = {
+        "price_range": "price_range",
+        "vol_range_up": "volatility_range_up",
+        "vol_range_down": "volatility_range_down",
+        "vol_power_short": "short_term_vega_power",
+        "vol_power_long": "long_term_vega_power",
+        "vol_floor_up": "min_volatility_for_shock_up",
+        "delta_shock_slope": "m_inc",
+        "delta_shock_threshold": "delta_total_liq_shock_threshold",
+        "delta_shock_most": "max_delta_shock",
+    }
+    own_pair = base["pairs"][coin] | {ours: pair[theirs] for ours, theirs in of_pair.items() if theirs in pair}
+    own_pair["correlation_set"] = stated["currency"][coin.lower()].get("correlation_set", False)
     return base | {
         "name": vector.id,
         "maintenance_factor": stated["general"]["mm_factor"],
@@ -108,19 +128,5 @@ def _document(vector: Vector, coin: str) -> dict[str, Any]:
             "extended_factor": pair["extended_table_factor"],
         },
         "currencies": currencies,
-        "pairs": {
-            coin: {
-                "price_range": pair["price_range"],
-                "vol_range_up": pair["volatility_range_up"],
-                "vol_range_down": pair["volatility_range_down"],
-                "vol_power_short": pair["short_term_vega_power"],
-                "vol_power_long": pair["long_term_vega_power"],
-                "vol_floor_up": pair["min_volatility_for_shock_up"],
-                "vol_days_floor": 1,
-                "delta_shock_slope": pair["m_inc"],
-                "delta_shock_threshold": pair["delta_total_liq_shock_threshold"],
-                "delta_shock_most": pair["max_delta_shock"],
-                "correlation_set": stated["currency"][coin.lower()]["correlation_set"],
-            }
-        },
+        "pairs": {coin: own_pair},
     }
