@@ -424,3 +424,20 @@ def test_nothing_heavy_is_imported_for_a_small_book(tmp_path: Path, arguments: t
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "HEAVY []"
     assert done.stderr == ""
+
+
+def test_compare_says_who_has_no_rule_and_answers_for_the_others(run: Run) -> None:
+    """The sample has options and dated futures: no perpetual exchange has a rule for them."""
+    shown = run("compare", PATHS.positions, "--market", PATHS.market, "--methodologies", "scenario-grid,dydx-v4")
+    assert shown.code == 1
+    assert "dydx-v4 has no answer" in shown.out
+    assert "is an option" in shown.out
+    document = json.loads(
+        run(
+            *("compare", PATHS.positions, "--market", PATHS.market),
+            *("--methodologies", "dydx-v4,scenario-grid", "--json"),
+        ).out
+    )
+    assert list(document["methodologies"]) == ["scenario-grid"]
+    assert document["refused"]["dydx-v4"]
+    _refused(run("compare", PATHS.positions, "--market", PATHS.market, "--methodologies", "dydx-v4"), "is an option")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
 from crossmargin.engine.evaluate import Evaluation, evaluate, own_market
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -14,9 +15,10 @@ from crossmargin.portfolio.book import Book
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """One evaluation a methodology, in the order asked."""
+    """One evaluation a methodology, in the order asked; `refused` has the reasons of those that have no rule for it."""
 
     evaluations: tuple[Evaluation, ...]
+    refused: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,10 +36,24 @@ def compare(
 ) -> Comparison:
     """Margin `book` under each of `methods`.
 
+    What some methodology has no rule for does not cost the answers of the others: it is refused with its reasons.
+
     Raises
     ------
     InputError
-        If they take their prices from different markets, or from another one than `market`.
+        If they take their prices from different markets, or from another one than `market`; with what is wrong with
+        the book itself, under any of them.
+    UnsupportedError
+        If all of them refuse it, with all reasons.
     """
     own_market(methods)
-    return Comparison(evaluations=tuple(evaluate(book, market, method, policy) for method in methods))
+    evaluations: list[Evaluation] = []
+    refused: dict[str, tuple[Problem, ...]] = {}
+    for method in methods:
+        try:
+            evaluations.append(evaluate(book, market, method, policy))
+        except UnsupportedError as error:
+            refused[method.name] = error.problems
+    if not evaluations:
+        raise_problems(list(dict.fromkeys(problem for problems in refused.values() for problem in problems)))
+    return Comparison(evaluations=tuple(evaluations), refused=refused)

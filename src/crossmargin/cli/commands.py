@@ -316,7 +316,7 @@ def compare(
     inputs: Inputs = _DEFAULTS,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Margin the same book under several methodologies, side by side.
+    """Margin the same book under several methodologies, side by side; those without a rule for it say why.
 
     Parameters
     ----------
@@ -338,10 +338,14 @@ def compare(
     comparison = compare_methods(loaded.book, loaded.market, loaded.methods, loaded.policy)
     if json_:
         results = [MarginResult.of(e) for e in comparison.evaluations]
-        _print_json({"methodologies": {r.prepared.methodology.name: r.to_dict() for r in results}})
+        answer: dict[str, Any] = {"methodologies": {r.prepared.methodology.name: r.to_dict() for r in results}}
+        if comparison.refused:
+            answer["refused"] = {name: [str(one) for one in reasons] for name, reasons in comparison.refused.items()}
+        _print_json(answer)
     else:
         print(show.compare_text(comparison))
-    return max(ATTENTION if _anybody_short(e.standing) else ANSWERED for e in comparison.evaluations)
+    short = any(_anybody_short(e.standing) for e in comparison.evaluations)
+    return ATTENTION if short or comparison.refused else ANSWERED
 
 
 @app.command

@@ -406,7 +406,11 @@ def compare_text(comparison: Comparison) -> str:
         columns.append(Column(header=e.methodology.name, cells=cells))
     notes = dict.fromkeys(note for e in comparison.evaluations for note in e.notes)
     fills = dict.fromkeys(fill for e in comparison.evaluations for fill in e.fills)
-    lines += ["", table(columns), "", footer(first.market.source, tuple(notes), tuple(fills))]
+    lines += ["", table(columns), ""]
+    if comparison.refused:
+        reasons = [f"{name} has no answer: {one}" for name, problems in comparison.refused.items() for one in problems]
+        lines += [paragraphs(reasons), ""]
+    lines.append(footer(first.market.source, tuple(notes), tuple(fills)))
     return "\n".join(lines)
 
 
