@@ -47,9 +47,11 @@ ENTRIES: dict[str, Entry] = {
     "okx-pm": Entry(
         factory=_later(f"{_VENUE_GRIDS}.okx.method", "okx_pm"), family="okx-pm", package=f"{_VENUE_GRIDS}.okx"
     ),
-    "dydx-v4": Entry(factory=_later(f"{_LINEAR_WEIGHTS}.method", "dydx_v4"), family="dydx", package=_LINEAR_WEIGHTS),
+    "dydx-v4": Entry(
+        factory=_later(f"{_LINEAR_WEIGHTS}.dydx_method", "dydx_v4"), family="dydx", package=_LINEAR_WEIGHTS
+    ),
     "drift-v2": Entry(
-        factory=_later(f"{_LINEAR_WEIGHTS}.method", "drift_v2"),
+        factory=_later(f"{_LINEAR_WEIGHTS}.drift_method", "drift_v2"),
         family="drift",
         package=_LINEAR_WEIGHTS,
         about=About(
@@ -61,7 +63,7 @@ ENTRIES: dict[str, Entry] = {
         ),
     ),
     "mango-v4": Entry(
-        factory=_later(f"{_LINEAR_WEIGHTS}.method", "mango_v4"),
+        factory=_later(f"{_LINEAR_WEIGHTS}.mango_method", "mango_v4"),
         family="mango",
         package=_LINEAR_WEIGHTS,
         about=About(

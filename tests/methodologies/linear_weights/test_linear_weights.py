@@ -21,7 +21,9 @@ from crossmargin.files.positions import read_book
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.terms import Payoff, Perpetual, Spot
 from crossmargin.market.snapshot import Market, Quote
-from crossmargin.methodologies.linear_weights.method import drift_v2, dydx_v4, mango_v4
+from crossmargin.methodologies.linear_weights.drift_method import drift_v2
+from crossmargin.methodologies.linear_weights.dydx_method import dydx_v4
+from crossmargin.methodologies.linear_weights.mango_method import mango_v4
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.book import Carried, net_carried
 
