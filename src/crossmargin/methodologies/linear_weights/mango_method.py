@@ -52,7 +52,7 @@ class Mango(LinearWeights):
 
     @property
     def traits(self) -> Traits:
-        """Weights scale with the bank and not with the account, so health scales; of spot orders nothing else is sure."""
+        """Weights scale with the bank and not with the account, so health scales; nothing else is promised."""
         return Traits(convex=False, homogeneous=True, subadditive=False, euler=True, exact_integers=False)
 
     @cached_property
