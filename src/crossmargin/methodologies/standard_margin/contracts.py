@@ -254,9 +254,7 @@ def _oracle_rate(inputs: StandardInputs, parameters: StandardParameters) -> Floa
 _BY_ROW = ("size", "price", "spot", "forward", "strike", "value", "confidence")
 
 
-def repriced(
-    whole: StandardContracts, part: StandardContracts, parameters: StandardParameters
-) -> StandardContracts:
+def repriced(whole: StandardContracts, part: StandardContracts, parameters: StandardParameters) -> StandardContracts:
     """`whole` with the rows of `part`, priced in a newer market: the same terms, other figures."""
     old, new = whole.inputs, part.inputs
     row = {name: k for k, name in enumerate(old.names)}

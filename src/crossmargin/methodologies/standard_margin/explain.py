@@ -133,8 +133,7 @@ def _positions(book: UnitBook, contracts: StandardContracts, rows: IntArray, cha
     named, rest = order[:MOST_NAMED], order[MOST_NAMED:]
     parts = [
         Explanation(
-            label=f"{format_quantity(int(book.layout.steps[k]))} x "
-            f"{contracts.names[int(book.holdings.instrument[k])]}",
+            label=f"{format_quantity(int(book.layout.steps[k]))} x {contracts.names[int(book.holdings.instrument[k])]}",
             value=float(charge[k]),
             unit="USD",
         )
