@@ -111,13 +111,12 @@ def _by_market(evaluation: Evaluation, inputs: dict[str, Any], level: str) -> di
 
 
 def _net_margin(evaluation: Evaluation, inputs: dict[str, Any], level: str) -> float:
-    """Equity less requirement, with cash at par as the venue has it."""
+    """Equity less requirement, with what is in the stablecoin at par, as the venue has it."""
     assert evaluation.standing is not None
     requirement = getattr(evaluation.requirements, f"requirement_{level}")
-    at_par = inputs["cash"] * (1 - inputs["stable"]["price"])
     unrealised = sum(one["perp"]["unrealised_pnl"] for one in inputs["markets"].values())
-    at_par += unrealised * (1 - inputs["stable"]["price"])
-    return float(evaluation.standing.equity[0] - requirement[0]) + at_par
+    at_par = (inputs["cash"] + unrealised) * (1 - inputs["stable"]["price"])
+    return float(evaluation.standing.equity[0]) - float(requirement[0]) + float(at_par)
 
 
 def _breakdown(evaluation: Evaluation) -> StandardBreakdown:

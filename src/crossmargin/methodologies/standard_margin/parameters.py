@@ -1,8 +1,8 @@
 """Parameters of standard margin, read from a JSON document that names its sources.
 
 The venues are one method with other figures. What one of them does not have is `null`: an offset by maximum loss, a
-charge for a stablecoin off its peg or for unsure oracles, options or perpetuals of an underlying. `null` is never 0: who
-holds a contract whose figures nobody has stated is refused.
+charge for a stablecoin off its peg or for unsure oracles, options or perpetuals of an underlying. `null` is never 0:
+who holds a contract whose figures nobody has stated is refused.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class CollateralParameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depeg:
-    """Rise of the initial charge, a part of the notional, for each unit by which a stablecoin is below the threshold."""
+    """Rise of the initial charge, as part of notional, for each unit that a stablecoin is below the threshold."""
 
     asset: str
     threshold: float
