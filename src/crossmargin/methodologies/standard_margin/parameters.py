@@ -286,6 +286,9 @@ def _optional(
     """A section, or `None` where the document says `null`; leaving it out is an error."""
     if key in parent and parent[key] is None:
         return None
+    if not isinstance(parent.get(key), Mapping):
+        read.wrong(f"{where}{key}", "is missing or no object", f"null, or an object of {', '.join(fields)}.")
+        return None
     return read.section(parent, key, fields, where=where)
 
 
