@@ -9,6 +9,14 @@ from typing import Any
 from crossmargin.instruments.table import Kind
 from crossmargin.market.snapshot import Market
 
+CHARGES: tuple[str, ...] = (
+    "delta_one_charge",
+    "option_requirement",
+    "collateral_haircut",
+    "depeg_charge",
+    "oracle_charge",
+)
+
 
 @dataclass
 class Unit:
@@ -17,9 +25,6 @@ class Unit:
     initial: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CHARGES, 0.0))
     maintenance: dict[str, float] = field(default_factory=lambda: dict.fromkeys(CHARGES, 0.0))
     together: list[bool] = field(default_factory=list)
-
-
-CHARGES = ("delta_one_charge", "option_requirement", "collateral_haircut", "depeg_charge", "oracle_charge")
 
 
 @dataclass

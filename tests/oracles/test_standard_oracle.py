@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def random_book(method: str, seed: int) -> tuple[Market, dict[str, float], dict[
     facts = {name: float(rng.uniform(0.2, 1)) for name in DOUBTED if rng.random() < 0.5}
     prices = {"USDC": float(rng.uniform(0.9, 1.01)), "USDT": 0.999}
     market = books.market()
-    market = replace(market, prices=market.prices | prices, facts={"confidence": facts})
+    market = replace(market, prices={**market.prices, **prices}, facts={"confidence": facts})
     return market, held, balances
 
 
@@ -57,7 +58,7 @@ def test_every_charge_of_a_random_book(method: str, seed: int) -> None:
     units = standard_account(held, balances, evaluation.methodology.info.document, market)
     # Sums of terms that cancel, in another order, and another normal distribution: 1e-11 of about what is held.
     size = 1e5 * sum(abs(quantity) / books.size(name) for name, quantity in held.items()) + 1e5
-    close = {"rel": 1e-10, "abs": 1e-11 * size}
+    close: dict[str, Any] = {"rel": 1e-10, "abs": 1e-11 * size}
     for u, name in enumerate(r.units.names):
         for charge in CHARGES:
             found = float(r.units.components[charge][u])

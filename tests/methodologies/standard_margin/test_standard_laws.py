@@ -380,7 +380,7 @@ def test_an_explanation_names_both_ways_and_takes_the_lesser() -> None:
     market = replace(with_prices(USDC=0.9), facts={"confidence": {"BTC": 0.3}})
     e = run(rows, {"BTC": "1", "USDT": "5"}, market)
     for level in ("initial", "maintenance"):
-        tree = method().explain(e.requirements, 0, level)  # type: ignore[arg-type]
+        tree = method().explain(e.requirements, 0, level)
         labels = [node.label for _, node in tree.walk()]
         assert "maximum loss of BTC 2026-03-27 08:00 UTC" in labels
         assert "options of BTC 2026-03-27 08:00 UTC, each alone" in labels
