@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crossmargin.basics.errors import ParameterError, UnsupportedError
+from crossmargin.basics.errors import CrossmarginError, ParameterError, UnsupportedError
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.engine.events import Deposit, MarketMove, Trade
@@ -461,6 +461,20 @@ def test_what_no_source_states_is_refused_by_its_name() -> None:
     made = methodology(DERIBIT, own)
     assert isinstance(made, StandardMargin)
     assert evaluate(book_of(rows, {}, made), books.market(), made).requirements.requirement_initial[0] > 0
+
+
+def test_a_price_that_is_not_above_0_is_refused() -> None:
+    market = books.market()
+    mark = market.mark.copy()
+    mark[market.instruments.names.index("BTC-27MAR26-160000-C")] = -0.001
+    market = replace(market, mark=mark, index={**market.index, "BTC": 1e-9})
+    rows = [books.row("ann", name, 1) for name in ("BTC-27MAR26-60000-C", "BTC-27MAR26-160000-C")]
+    with pytest.raises(CrossmarginError, match="mark price -0.001 of 'BTC-27MAR26-160000-C'"):
+        run(rows, market=market)
+    linear = _linear("BTC", -5.0)
+    with pytest.raises(UnsupportedError, match="index price -5 of 'BTC_USDC-PERPETUAL'") as caught:
+        run([books.row("ann", "BTC_USDC-PERPETUAL", 1)], market=linear, name=DERIBIT)
+    assert len(caught.value.problems) == 2
 
 
 def test_spot_of_what_is_no_collateral_is_refused() -> None:

@@ -56,6 +56,8 @@ def inputs_from_market(
     price_of = {
         name: asset_price(market, name, policy, fills, problems, needed_by=name, instruments=(name,)) for name in assets
     }
+    if priced is not None:
+        problems += _not_positive(priced, method)
     raise_problems(problems)
     assert priced is not None
 
@@ -109,8 +111,8 @@ class _Table:
 def _columns(names: tuple[str, ...], priced: PricingInputs) -> _Table:
     """The contracts; rows of assets are left for the caller."""
     table, found = priced.instruments, _Table(len(names))
-    at = np.array([k for k, name in enumerate(names) if name in set(table.names)], dtype=np.int64)
     row = {name: k for k, name in enumerate(table.names)}
+    at = np.array([k for k, name in enumerate(names) if name in row], dtype=np.int64)
     r = np.array([row[names[k]] for k in at.tolist()], dtype=np.int64)
     usd = priced.quote_usd[r]
     is_option, is_spot = priced.is_option[r], table.kind[r] == Kind.SPOT
@@ -196,6 +198,25 @@ def _not_held(held: InstrumentTable, parameters: StandardParameters, method: str
                 )
             )
     return found
+
+
+def _not_positive(priced: PricingInputs, method: str) -> list[Problem]:
+    """Prices of which a part, or a distance as a part, would be a charge below 0."""
+    wrong = {
+        "index price": (priced.index, priced.index <= 0),
+        "forward price": (priced.forward, priced.is_option & (priced.forward <= 0)),
+        "mark price": (priced.mark, np.where(priced.is_option, priced.mark < 0, priced.mark <= 0)),
+    }
+    return [
+        Problem(
+            found=f"{what} {values[k]:g} of '{priced.instruments.names[k]}'",
+            needed=f"'{method}' charges parts of prices, which are above 0.",
+            kind=UnsupportedError,
+            instrument=priced.instruments.names[k],
+        )
+        for what, (values, rows) in wrong.items()
+        for k in np.flatnonzero(rows).tolist()
+    ]
 
 
 def _no_collateral(name: str, asset: str, parameters: StandardParameters) -> Problem:
