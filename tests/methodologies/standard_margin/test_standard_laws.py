@@ -469,7 +469,7 @@ def test_a_price_that_is_not_above_0_is_refused() -> None:
     mark[market.instruments.names.index("BTC-27MAR26-160000-C")] = -0.001
     market = replace(market, mark=mark, index={**market.index, "BTC": 1e-9})
     rows = [books.row("ann", name, 1) for name in ("BTC-27MAR26-60000-C", "BTC-27MAR26-160000-C")]
-    with pytest.raises(CrossmarginError, match="mark price -0.001 of 'BTC-27MAR26-160000-C'"):
+    with pytest.raises(CrossmarginError, match=r"mark price -0\.001 of 'BTC-27MAR26-160000-C'"):
         run(rows, market=market)
     linear = _linear("BTC", -5.0)
     with pytest.raises(UnsupportedError, match="index price -5 of 'BTC_USDC-PERPETUAL'") as caught:
