@@ -44,6 +44,9 @@ DOLLAR = "USD"
 ALL = ""
 """Settlement of a pair under `cross`: whatever its contracts are paid in."""
 
+CORRELATION_SET = "correlation set"
+"""Group of all underlyings that share scenarios under `cross`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Pair:
@@ -82,6 +85,8 @@ class DeribitContracts:
         By row: index into `pairs`, and into `group_names`, which is what nets: pairs, or under `cross` sets of them.
     group_pairs : tuple of tuple of int
         Pairs of each group.
+    set_group : int
+        The group that is the correlation set, -1 if there is none.
     price_move, weight : ndarray of shape (n_pairs, n_scenarios)
         Relative price move of each scenario, and the part of its P&L that counts.
     vol_direction : ndarray of shape (n_scenarios,)
@@ -127,6 +132,7 @@ class DeribitContracts:
     group: IntArray
     group_names: tuple[str, ...]
     group_pairs: tuple[tuple[int, ...], ...]
+    set_group: int
     price_move: FloatArray
     weight: FloatArray
     vol_direction: IntArray
@@ -241,6 +247,7 @@ def contract_table(
         group=read_only(group),
         group_names=group_names,
         group_pairs=group_pairs,
+        set_group=group_names.index(CORRELATION_SET) if CORRELATION_SET in group_names else -1,
         is_option=read_only(is_option),
         expiry=read_only(expiry),
         expiry_labels=labels,
@@ -536,18 +543,31 @@ def _groups(
 ) -> tuple[IntArray, tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """What nets: every pair by itself, but under `cross` those of the correlation set together."""
     together = [k for k, one in enumerate(figures) if parameters.cross and one.currency.correlation_set]
-    members = [(k,) for k in range(len(figures)) if k not in together]
-    members += [tuple(together)] if together else []
+    members: list[tuple[int, ...]] = [(k,) for k in range(len(figures)) if k not in together]
+    names = [str(figures[k].pair) for (k,) in members]
+    if together:
+        members.append(tuple(together))
+        names.append(CORRELATION_SET)  # whoever else holds what: the same name
     of_pair = np.zeros(len(figures), dtype=np.int64)
     for g, own in enumerate(members):
         of_pair[list(own)] = g
-    names = tuple("+".join(str(figures[k].pair) for k in own) for own in members)
-    return of_pair[pair] if len(pair) else pair, names, tuple(members)
+    return of_pair[pair] if len(pair) else pair, tuple(names), tuple(members)
 
 
 _BY_ROW = ("unit_pnl", "coins", "option_value", "spot_value", "haircut")
-_BY_PAIR = ("price_move", "weight", "share", "cap", "dampener", "in_usd", "index", "coin_value", "m_inc")
-_BY_PAIR += ("threshold_coins", "max_shock")
+_BY_PAIR = (
+    "price_move",
+    "weight",
+    "share",
+    "cap",
+    "dampener",
+    "in_usd",
+    "index",
+    "coin_value",
+    "m_inc",
+    "threshold_coins",
+    "max_shock",
+)
 
 
 def repriced(whole: DeribitContracts, part: DeribitContracts) -> DeribitContracts:

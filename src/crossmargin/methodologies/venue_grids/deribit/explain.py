@@ -20,18 +20,33 @@ MOST_NAMED = 5
 
 
 def scenario_words(contracts: DeribitContracts, group: int) -> tuple[str, ...]:
-    """The scenarios of a group as a person says them: `BTC -16%, vol up`."""
-    return tuple(_words(contracts, contracts.group_pairs[group], s) for s in range(len(contracts.vol_direction)))
+    """The scenarios of a group as a person says them: `BTC -16%, vol up`; of the set as parts of each range."""
+    said = _set_words if group == contracts.set_group else _words
+    pair = contracts.group_pairs[group][0]
+    return tuple(said(contracts, pair, scenario) for scenario in range(len(contracts.vol_direction)))
 
 
-def _words(contracts: DeribitContracts, pairs: tuple[int, ...], scenario: int) -> str:
-    moves = {contracts.pairs[k].underlying: float(contracts.price_move[k, scenario]) for k in pairs}
-    prices = [f"{name} {100 * move:+.10g}%" if move else f"{name} unchanged" for name, move in moves.items()]
-    words = ", ".join((*prices, ("vol down", "vol same", "vol up")[int(contracts.vol_direction[scenario]) + 1]))
-    if not contracts.extended[scenario]:
-        return words
-    counted = " and ".join(dict.fromkeys(f"{100 * contracts.weight[k, scenario]:.3g}%" for k in pairs))
-    return f"{words}, {counted} counted"
+def _words(contracts: DeribitContracts, pair: int, scenario: int) -> str:
+    name, move = contracts.pairs[pair].underlying, float(contracts.price_move[pair, scenario])
+    words = f"{name} {100 * move:+.10g}%" if move else f"{name} unchanged"
+    words += f", {_vol(contracts, scenario)}"
+    if contracts.extended[scenario]:
+        words += f", {100 * contracts.weight[pair, scenario]:.3g}% counted"
+    return words
+
+
+def _set_words(contracts: DeribitContracts, pair: int, scenario: int) -> str:
+    """What is the same for every underlying of the set, whoever holds it."""
+    move = float(contracts.price_move[pair, scenario])
+    if contracts.extended[scenario]:
+        return f"prices {100 * move:+.10g}%, {_vol(contracts, scenario)}, a part counted"
+    part = 100 * move / float(contracts.price_move[pair, ~contracts.extended].max())
+    price = f"prices {part:+.6g}% of their range" if move else "prices unchanged"
+    return f"{price}, {_vol(contracts, scenario)}"
+
+
+def _vol(contracts: DeribitContracts, scenario: int) -> str:
+    return ("vol down", "vol same", "vol up")[int(contracts.vol_direction[scenario]) + 1]
 
 
 def explain_unit(
@@ -128,17 +143,17 @@ class _Unit:
             return losses[0]
         if not self.together:
             return self.node("worst case of every pair, each its own", value, "sum", *losses, source="worst case")
-        words = _words(self.contracts, self.contracts.group_pairs[self.group], int(worst.scenario[self.unit]))
+        words = _set_words(self.contracts, self.contracts.group_pairs[self.group][0], int(worst.scenario[self.unit]))
         return self.node(f"worst case, in '{words}'", value, "sum, at least 0", *losses, source="worst case")
 
     def loss(self, k: int) -> Explanation:
         """What a pair loses in its scenario, negative for a gain that counts."""
         worst, scenario = self.b.worst_case, int(self.b.worst_case.pair_scenario[k])
         pair = int(self.b.units.by_pair.label[k])
-        words = _words(self.contracts, (pair,), scenario)
+        words = _words(self.contracts, pair, scenario)
         shared, counted = float(worst.pair_offset[k]), float(worst.pair_counted[k])
         dampener = float(self.contracts.dampener[pair, scenario])
-        label = f"worst case, in '{words}'" if len(self.pairs) == 1 else f"loss of {self.contracts.pairs[pair]}"
+        label = f"worst case, in '{words}'" if len(self.pairs) == 1 else f"loss in '{words}'"
         if shared <= 0:
             loss = self.before(k, scenario, "loss: minus the sum, at least 0", -shared, label)
             if not dampener:

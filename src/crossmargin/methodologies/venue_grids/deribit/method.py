@@ -38,6 +38,7 @@ from crossmargin.methodologies.venue_grids.deribit.recipe import (
     unit_counted,
 )
 from crossmargin.portfolio.book import Book
+from crossmargin.scenarios.grid import grid_scenarios
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,8 +185,12 @@ class DeribitPortfolioMargin(ByUnit):
         return scenario_words(priced, group)
 
     def scenario_shape(self, priced: DeribitContracts, group: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """See `ByUnit.scenario_shape`: that of the group's first pair."""
+        """See `ByUnit.scenario_shape`; of the correlation set that of its first coin, whoever holds it."""
         pair = priced.group_pairs[group][0]
+        first = [self.parameters.of_pair(coin, self.currency) for coin in self.parameters.correlation_set]
+        if group == priced.set_group and (own := next(iter(first), None)) is not None:
+            grid = grid_scenarios(self.parameters.shape(own), self.parameters.ranges(own))
+            return grid.price_move, grid.vol_direction.astype(np.float64), grid.weight
         return priced.price_move[pair], priced.vol_direction.astype(np.float64), priced.weight[pair]
 
     def unit_scenarios(self, book: UnitBook, priced: DeribitContracts, units: IntArray) -> FloatArray:

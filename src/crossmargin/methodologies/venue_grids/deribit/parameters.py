@@ -160,6 +160,11 @@ class DeribitParameters:
         """Currencies with figures of their own but dollars, upper case."""
         return frozenset(name.upper() for name in self.currency) - {*DOLLARS}
 
+    @property
+    def correlation_set(self) -> tuple[str, ...]:
+        """Coins that share scenarios under `cross`, sorted."""
+        return tuple(sorted(coin for coin in self.coins if self.currency[coin.lower()].correlation_set))
+
     def shape(self, pair: PairParameters) -> GridShape:
         """The scenarios as the shared grid knows them."""
         return GridShape(
