@@ -36,7 +36,7 @@ RULES: dict[str, Any] = {
 def deribit_pme(vector: Vector) -> set[str]:
     """Every figure of the response that positions make; those of orders and of the account are taken as given."""
     inputs, expected = vector.body["inputs"], vector.body["expected"]
-    close = {"abs": float(vector.document["tolerance"]["absolute"]), "rel": 0.0}
+    close: dict[str, Any] = {"abs": float(vector.document["tolerance"]["absolute"]), "rel": 0.0}
     market, method = _market(vector), _method(vector)
     rows = []
     for name, coins in inputs["positions_base_currency"].items():
@@ -44,8 +44,8 @@ def deribit_pme(vector: Vector) -> set[str]:
         rows.append({"account": "a", "instrument": name, "quantity": f"{contracts:.8f}"})
     result = evaluate(read_positions(rows), market, method)
     (unit,) = result.requirements.units.of(0)
-    book, priced = result.requirements.breakdown.book, result.requirements.breakdown.priced
-    found = result.requirements.breakdown.measured.detail
+    kept: Any = result.requirements.breakdown
+    book, priced, found = kept.book, kept.priced, kept.measured.detail
     assert isinstance(found, DeribitBreakdown)
     assert isinstance(priced, DeribitContracts)
     assert priced.currency_of(0) == expected["unit"]

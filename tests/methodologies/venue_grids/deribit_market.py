@@ -80,7 +80,6 @@ def run(
     positions: dict[str, Any],
     balances: dict[str, Any] | None = None,
     *,
-    orders: list[dict[str, str]] | None = None,
     where: Market | None = None,
     parameters: Any = None,
     **overrides: Any,
@@ -93,7 +92,7 @@ def run(
     assert method.schedule is not None
     problems: list[Problem] = []
     rows = [{"account": "ann", "instrument": name, "quantity": str(held)} for name, held in positions.items()]
-    book = read_book(rows + (orders or []), cash, problems, accepts=method.schedule.haircuts)
+    book = read_book(rows, cash, problems, accepts=method.schedule.haircuts)
     raise_problems(problems)
     assert book is not None
     return evaluate(book, where or market(), method)
