@@ -39,6 +39,9 @@ SHARING = document(
 )
 """X:PM in which BTC and ETH share scenarios, gains meet their cap, and a delta shock is not rare."""
 
+UNDAMPED = document(currency={"extended_dampener": "0"}, pair={"m_inc": "0"}, cross=True)
+"""X:PM with nothing that depends on size: every law of a worst loss holds."""
+
 _LINEAR = {"BTC_USDC-PERPETUAL": 100_020.0, "BTC_USDC-27MAR26": 100_650.0, "ETH_USDC-PERPETUAL": 3_099.0}
 _SIZES = {"BTC_USDC-27MAR26": "0.001", "ETH_USDC-PERPETUAL": "0.01", "BTC_USDC-27MAR26-100000-C": "0.1"}
 LINEAR = (*_LINEAR, "BTC_USDC-27MAR26-100000-C")
