@@ -106,7 +106,7 @@ def test_a_delta_neutral_calendar_is_never_free(coins: int) -> None:
     b = kept(evaluation).measured.detail
     assert abs(b.delta.others[0]) < 1e-9 * coins
     # Both legs' bases move: the near one's by the least move, the far one's by 7.5% a year.
-    years = (parse_deribit("BTC-26JUN26").expiry - books.AS_OF) / timedelta(days=365)  # type: ignore[union-attr]
+    years = (parse_deribit("BTC-26JUN26").expiry - books.AS_OF) / timedelta(days=365)
     expected = coins * (0.01 + max(0.01, 0.075 * years))
     assert b.roll_shock[0] == pytest.approx(expected, rel=1e-12)
     assert evaluation.requirements.requirement_initial[0] >= expected * 100_000 * (1 - 1e-12)
@@ -346,7 +346,7 @@ def test_a_live_book_follows_the_price_of_a_coin() -> None:
     rows = [{"account": "ann", "instrument": "BTC-27MAR26-100000-C", "quantity": "-3"}]
     cash = [{"account": "ann", "asset": "BTC", "amount": "2"}]
     method = deribit_pm(cross=True)
-    newer = replace(market(), index=books.INDEX | {"BTC": 90_000.0}, prices=market().prices | {"BTC": 90_000.0})
+    newer = replace(market(), index=books.INDEX | {"BTC": 90_000.0}, prices={**market().prices, "BTC": 90_000.0})
     live = LiveBook(read_positions(rows, cash), market(), method)
     live.apply(MarketMove(market=newer))
     fresh = evaluate(read_positions(rows, cash), newer, method).requirements
