@@ -23,6 +23,7 @@ from crossmargin.engine.events import MarketMove
 from crossmargin.engine.live import LiveBook
 from crossmargin.files.positions import read_positions
 from crossmargin.instruments.deribit import parse_deribit
+from crossmargin.instruments.terms import DatedFuture
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
 from crossmargin.methodologies.parameter_files import shipped_sets
@@ -94,7 +95,7 @@ def test_contributions_sum_and_explanations_recombine(wallet: str, held: dict[st
     scale = float(np.abs(r.contributions.contribution).sum()) + 1.0
     assert by_unit == pytest.approx(r.units.requirement_initial, rel=1e-9, abs=1e-12 * scale)
     for level in ("initial", "maintenance"):
-        for _, node in evaluation.methodology.explain(r, 0, level).walk():  # type: ignore[arg-type]
+        for _, node in evaluation.methodology.explain(r, 0, level).walk():
             size = max(abs(node.value), *(abs(part.value) for part in node.parts), 0.0)
             assert abs(node.recombined() - node.value) <= 1e-11 * size, (node.label, node.rule)
 
@@ -106,7 +107,9 @@ def test_a_delta_neutral_calendar_is_never_free(coins: int) -> None:
     b = kept(evaluation).measured.detail
     assert abs(b.delta.others[0]) < 1e-9 * coins
     # Both legs' bases move: the near one's by the least move, the far one's by 7.5% a year.
-    years = (parse_deribit("BTC-26JUN26").expiry - books.AS_OF) / timedelta(days=365)
+    far_leg = parse_deribit("BTC-26JUN26")
+    assert isinstance(far_leg, DatedFuture)
+    years = (far_leg.expiry - books.AS_OF) / timedelta(days=365)
     expected = coins * (0.01 + max(0.01, 0.075 * years))
     assert b.roll_shock[0] == pytest.approx(expected, rel=1e-12)
     assert evaluation.requirements.requirement_initial[0] >= expected * 100_000 * (1 - 1e-12)
