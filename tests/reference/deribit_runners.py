@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from crossmargin.basics.arrays import FloatArray
 from crossmargin.engine.evaluate import evaluate
 from crossmargin.files.positions import read_positions
 from crossmargin.instruments.symbols import parse_symbol
@@ -23,18 +24,34 @@ from crossmargin.methodologies.venue_grids.deribit.method import DeribitPortfoli
 from crossmargin.methodologies.venue_grids.deribit.recipe import DeribitBreakdown, counted_pnl, unit_counted
 from tests.reference.loader import Vector
 
-RULES: dict[str, Any] = {
-    "extended_moves": ["-0.66", "-0.33", "0.5", "1", "2", "3", "4", "5"],
-    "roll_form": "linear",
-    "cross": False,
-    "vega_days_floor": "1",
-    "settlement_window_minutes": "30",
-    "correlation_contingency": "0",
+EXTENDED_MOVES = ["-0.66", "-0.33", "0.5", "1", "2", "3", "4", "5"]
+NOT_STATED: dict[str, dict[str, Any]] = {
+    "general": {"vol_scenarios_count": 3},
+    "currency": {
+        "pnl_offset": 0,
+        "max_offsetable_pnl": 0,
+        "extended_dampener": 0,
+        "correlation_set": False,
+        "equity_side_impact": "none",
+        "haircut": 0,
+    },
+    "currency_pair": {"m_inc": 0, "delta_total_liq_shock_threshold": 0, "max_delta_shock": 0},
+    "rules": {
+        "extended_moves": EXTENDED_MOVES,
+        "roll_form": "linear",
+        "cross": False,
+        "vega_days_floor": "1",
+        "settlement_window_minutes": "30",
+        "correlation_contingency": "0",
+    },
 }
+"""What a vector need not state: none of the figures that it expects may rest on it then."""
+CHARGES = ("open_orders_margin", "mmp_margin", "spot_margin")
+"""What a response charges for orders and for the account, neither of which it lists."""
 
 
 def deribit_pme(vector: Vector) -> set[str]:
-    """Every figure of the response that positions make; those of orders and of the account are taken as given."""
+    """Every figure of the response, or of a part of one."""
     inputs, expected = vector.body["inputs"], vector.body["expected"]
     close: dict[str, Any] = {"abs": float(vector.document["tolerance"]["absolute"]), "rel": 0.0}
     market, method = _market(vector), _method(vector)
@@ -48,7 +65,8 @@ def deribit_pme(vector: Vector) -> set[str]:
     book, priced, found = kept.book, kept.priced, kept.measured.detail
     assert isinstance(found, DeribitBreakdown)
     assert isinstance(priced, DeribitContracts)
-    assert priced.currency_of(0) == expected["unit"]
+    currency = priced.currency_of(0)
+    assert currency == expected.get("unit", inputs["currency"])
 
     tables = [table[0] for table in counted_pnl(book.cut.by_pair, priced, 0, 1)]
     core, extended = ~priced.extended, priced.extended
@@ -63,11 +81,6 @@ def deribit_pme(vector: Vector) -> set[str]:
         "correlation_contingency": method.parameters.correlation_contingency,
         "risk_matrix_margin": found.risk_matrix_margin[unit],
         "maintenance_margin": found.maintenance_margin[unit],
-        # What the response states of orders and of the account is no part of the positions.
-        "initial_margin": steps.initial_margin(
-            found.risk_matrix_margin,
-            *(np.array([float(expected[name])]) for name in ("open_orders_margin", "mmp_margin", "spot_margin")),
-        )[unit],
     }
     done = set()
     for name, value in checked.items():
@@ -82,13 +95,32 @@ def deribit_pme(vector: Vector) -> set[str]:
         position = book.holdings.quantity[row] * priced.unit_pnl[row, core]
         assert position == pytest.approx(np.repeat(buckets, 3), **close), name
         done.add("instrument_by_price_bucket")
-    # The engine's own answer is the same in dollars, and the isolated sum is never below what nets.
-    index = float(inputs["index"][f"{expected['unit'].lower()}_usd"])
-    assert result.requirements.requirement_initial[0] / index == pytest.approx(expected["risk_matrix_margin"], **close)
-    assert result.requirements.requirement_maintenance[0] / index == pytest.approx(
-        expected["maintenance_margin"], **close
-    )
-    return done
+    # The engine's own answer is the same in dollars.
+    index = float(inputs["index"][f"{currency.lower()}_usd"])
+    for name, answer in (
+        ("risk_matrix_margin", result.requirements.requirement_initial),
+        ("maintenance_margin", result.requirements.requirement_maintenance),
+    ):
+        if name in expected:
+            assert answer[0] / index == pytest.approx(expected[name], **close), name
+    return done | _initial(found.risk_matrix_margin[unit : unit + 1], expected, close)
+
+
+def _initial(risk_matrix_margin: FloatArray, expected: dict[str, Any], close: dict[str, Any]) -> set[str]:
+    """Initial margin: what positions make and what the response charges beside them.
+
+    Each of those charges is checked as what the initial margin has beyond all the others.
+    """
+    if "initial_margin" not in expected:
+        return set()
+    stated = [np.array([float(expected[name])]) for name in CHARGES]
+    initial = steps.initial_margin(risk_matrix_margin, *stated)[0]
+    assert initial == pytest.approx(expected["initial_margin"], **close)
+    for k, name in enumerate(CHARGES):
+        others = [np.zeros(1) if j == k else charge for j, charge in enumerate(stated)]
+        rest = steps.initial_margin(risk_matrix_margin, *others)[0]
+        assert expected["initial_margin"] - rest == pytest.approx(expected[name], **close), name
+    return {"initial_margin", *CHARGES}
 
 
 def _market(vector: Vector) -> Market:
@@ -104,14 +136,20 @@ def _market(vector: Vector) -> Market:
 
 
 def _method(vector: Vector) -> DeribitPortfolioMargin:
+    """The methodology with the vector's parameters, which are a parameter set as they are."""
+    stated = vector.body["parameters"]
     document = {
         "format": "crossmargin-parameters/1",
         "family": "deribit-pm",
         "name": vector.id,
         "version": "1",
         "date": "2026-02-15",
-        "rules": RULES,
-        **vector.body["parameters"],
+        "general": NOT_STATED["general"] | stated["general"],
+        "rules": NOT_STATED["rules"],
+        **{
+            section: {name: NOT_STATED[section] | own for name, own in stated[section].items()}
+            for section in ("currency", "currency_pair")
+        },
     }
     method = methodology("deribit-pm", document)
     assert isinstance(method, DeribitPortfolioMargin)
