@@ -29,6 +29,7 @@ from crossmargin.methodologies.requirements import Requirements
 from crossmargin.sample import sample_market, sample_paths
 from tests import books
 from tests.books import Row
+from tests.methodologies.venue_grids.deribit_market import SHARING, UNDAMPED
 
 FEW = settings(max_examples=12)
 # Sums of at most a few hundred float64 products, each of two roundings: 1e-12 of their absolute sum is 1000 times
@@ -45,6 +46,12 @@ ACROSS_UNITS: dict[str, dict[str, Any]] = {
 VARIATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "scenario-grid": ACROSS_UNITS,
     "isolated": {"default": {}, "common 0.6": ACROSS_UNITS["common 0.6"]},
+    "deribit-pm": {
+        "S:PM": {},
+        "X:PM": {"cross": True},
+        "X:PM, a correlation set": {"parameters": SHARING},
+        "X:PM, neither dampener nor delta shock": {"parameters": UNDAMPED},
+    },
     "okx-pm": {"invented figures": {"parameters": books.PARAMETERS["okx-pm"]}},
 }
 

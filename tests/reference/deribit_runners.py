@@ -1,132 +1,156 @@
-"""Deribit's portfolio margin: every figure of the venue's own responses, in coin, through the recipe."""
+"""Runners of Deribit's portfolio margin: a response of its simulation, figure by figure, through the engine.
+
+The response's `model_params` are the parameter set as they are. Positions are stated in coin; as contracts they are
+rounded to the engine's 1e-8, which moves a margin by less than 1e-11 of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
-from crossmargin.basics.arrays import read_only
+from crossmargin.basics.arrays import FloatArray
+from crossmargin.engine.evaluate import evaluate
+from crossmargin.files.positions import read_positions
 from crossmargin.instruments.symbols import parse_symbol
-from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market, Quote
-from crossmargin.methodologies.venue_grids.deribit.method import deribit_pm
-from crossmargin.methodologies.venue_grids.deribit.parameters import load_parameters
-from crossmargin.methodologies.venue_grids.deribit.recipe import DeribitBreakdown, counted_pnl
-from crossmargin.portfolio.book import PositionRows, build_book
+from crossmargin.methodologies.registry import methodology
+from crossmargin.methodologies.venue_grids.deribit import steps
+from crossmargin.methodologies.venue_grids.deribit.contracts import DeribitContracts
+from crossmargin.methodologies.venue_grids.deribit.method import DeribitPortfolioMargin
+from crossmargin.methodologies.venue_grids.deribit.recipe import DeribitBreakdown, counted_pnl, unit_counted
 from tests.reference.loader import Vector
 
-MOVES = ("-0.66", "-0.33", "0.5", "1", "2", "3", "4", "5")
+EXTENDED_MOVES = ["-0.66", "-0.33", "0.5", "1", "2", "3", "4", "5"]
+NOT_STATED: dict[str, dict[str, Any]] = {
+    "general": {"vol_scenarios_count": 3},
+    "currency": {
+        "pnl_offset": 0,
+        "max_offsetable_pnl": 0,
+        "extended_dampener": 0,
+        "correlation_set": False,
+        "equity_side_impact": "none",
+        "haircut": 0,
+    },
+    "currency_pair": {"m_inc": 0, "delta_total_liq_shock_threshold": 0, "max_delta_shock": 0},
+    "rules": {
+        "extended_moves": EXTENDED_MOVES,
+        "roll_form": "linear",
+        "cross": False,
+        "vega_days_floor": "1",
+        "settlement_window_minutes": "30",
+        "correlation_contingency": "0",
+    },
+}
+"""What a vector need not state: none of the figures that it expects may rest on it then."""
+CHARGES = ("open_orders_margin", "mmp_margin", "spot_margin")
+"""What a response charges for orders and for the account, neither of which it lists."""
 
 
 def deribit_pme(vector: Vector) -> set[str]:
-    """A portfolio of a response: positions are stated in coin, contracts follow from marks."""
+    """Every figure of the response, or of a part of one."""
     inputs, expected = vector.body["inputs"], vector.body["expected"]
+    close: dict[str, Any] = {"abs": float(vector.document["tolerance"]["absolute"]), "rel": 0.0}
+    market, method = _market(vector), _method(vector)
+    rows = []
+    for name, coins in inputs["positions_base_currency"].items():
+        contracts = coins * float(inputs["mark"][name]) / float(parse_symbol(name).multiplier)
+        rows.append({"account": "a", "instrument": name, "quantity": f"{contracts:.8f}"})
+    result = evaluate(read_positions(rows), market, method)
+    (unit,) = result.requirements.units.of(0)
+    kept: Any = result.requirements.breakdown
+    book, priced, found = kept.book, kept.priced, kept.measured.detail
+    assert isinstance(found, DeribitBreakdown)
+    assert isinstance(priced, DeribitContracts)
+    currency = priced.currency_of(0)
+    assert currency == expected.get("unit", inputs["currency"])
+
+    tables = [table[0] for table in counted_pnl(book.cut.by_pair, priced, 0, 1)]
+    core, extended = ~priced.extended, priced.extended
+    checked: dict[str, Any] = {
+        "pre_aggregated_by_price_bucket": tables[0][core],
+        "aggregated_by_price_bucket": unit_counted(tables[2][None], np.array([0, 1]))[0][core],
+        "extended_pre_aggregated": tables[0][extended],
+        "extended_aggregated": tables[2][extended],
+        "worst_case": found.worst_case.loss[unit],
+        "roll_shock": found.roll_shock[unit],
+        "delta_shock": found.delta_shock[unit],
+        "correlation_contingency": method.parameters.correlation_contingency,
+        "risk_matrix_margin": found.risk_matrix_margin[unit],
+        "maintenance_margin": found.maintenance_margin[unit],
+    }
+    done = set()
+    for name, value in checked.items():
+        if name not in expected:
+            continue
+        # Nothing here depends on volatility: each of the three scenarios of a price is the bucket.
+        wanted = np.repeat(expected[name], 3) if name.endswith("_by_price_bucket") else expected[name]
+        assert value == pytest.approx(wanted, **close), name
+        done.add(name)
+    for name, buckets in expected.get("instrument_by_price_bucket", {}).items():
+        (row,) = (k for k, own in enumerate(priced.names) if own == name)
+        position = book.holdings.quantity[row] * priced.unit_pnl[row, core]
+        assert position == pytest.approx(np.repeat(buckets, 3), **close), name
+        done.add("instrument_by_price_bucket")
+    # The engine's own answer is the same in dollars.
+    index = float(inputs["index"][f"{currency.lower()}_usd"])
+    for name, answer in (
+        ("risk_matrix_margin", result.requirements.requirement_initial),
+        ("maintenance_margin", result.requirements.requirement_maintenance),
+    ):
+        if name in expected:
+            assert answer[0] / index == pytest.approx(expected[name], **close), name
+    return done | _initial(found.risk_matrix_margin[unit : unit + 1], expected, close)
+
+
+def _initial(risk_matrix_margin: FloatArray, expected: dict[str, Any], close: dict[str, Any]) -> set[str]:
+    """Initial margin: what positions make and what the response charges beside them.
+
+    Each of those charges is checked as what the initial margin has beyond all the others.
+    """
+    if "initial_margin" not in expected:
+        return set()
+    stated = [np.array([float(expected[name])]) for name in CHARGES]
+    initial = steps.initial_margin(risk_matrix_margin, *stated)[0]
+    assert initial == pytest.approx(expected["initial_margin"], **close)
+    for k, name in enumerate(CHARGES):
+        others = [np.zeros(1) if j == k else charge for j, charge in enumerate(stated)]
+        rest = steps.initial_margin(risk_matrix_margin, *others)[0]
+        assert expected["initial_margin"] - rest == pytest.approx(expected[name], **close), name
+    return {"initial_margin", *CHARGES}
+
+
+def _market(vector: Vector) -> Market:
+    inputs = vector.body["inputs"]
     coin = inputs["currency"]
-    index = float(inputs["index"][f"{coin.lower()}_usd"])
     # Only perpetuals are answered without a time; anything dated must say when it was.
     moment = inputs.get("timestamp_ms")
     assert moment is not None or all(name.endswith("PERPETUAL") for name in inputs["mark"])
+    as_of = datetime.fromtimestamp((moment or 0) / 1000, UTC)
     quotes = [Quote(instrument=parse_symbol(name), mark=float(mark)) for name, mark in inputs["mark"].items()]
-    market = Market.from_quotes(
-        quotes, as_of=datetime.fromtimestamp((moment or 0) / 1000, UTC), source=vector.id, index={coin: index}
-    )
-    method = deribit_pm(_document(vector, coin))
-    names = market.instruments.names
-    priced = method.price(names, market, MissingPolicy())
-    n = len(names)
-    rows = PositionRows(account=np.zeros(n, dtype=np.int64), instrument=np.arange(n), steps=np.full(n, 10**8))
-    units = method.arrange(build_book(accounts=("a",), instruments=names, rows=rows, attributes={}), priced)
-    stated = inputs["positions_base_currency"]
-    quantity = np.array([stated[name] for name in names]) * priced.inputs.mark / priced.inputs.instruments.multiplier
-    held = replace(units.holdings, quantity=read_only(quantity))
-    units = replace(units, layout=replace(units.layout, holdings=held), cut=method.cut(held, priced))
-    measured = method.measure(units, priced)
-    b = measured.detail
-    assert isinstance(b, DeribitBreakdown)
-
-    close: dict[str, Any] = {"abs": float(vector.document["tolerance"]["absolute"]), "rel": 0.0}
-    pnl, counted = (table[0] / index for table in counted_pnl(units, priced, method.parameters, np.array([0])))
-    core = ~priced.scenarios[coin].extended
-    # Nothing here depends on volatility: each of the three scenarios of a price is the bucket.
-    tables = {
-        "pre_aggregated_by_price_bucket": pnl[core][::3],
-        "aggregated_by_price_bucket": counted[core][::3],
-        "extended_pre_aggregated": pnl[~core],
-        "extended_aggregated": counted[~core],
-    }
-    assert pnl[core] == pytest.approx(np.repeat(pnl[core][::3], 3), **close)
-    figures = {
-        "worst_case": b.worst_case[0],
-        "roll_shock": b.roll_shock[0],
-        "delta_shock": b.delta_shock[0],
-        "risk_matrix_margin": b.risk_matrix[0],
-        "maintenance_margin": measured.requirement_maintenance[0],
-    }
-    found: dict[str, Any] = {**tables, **{name: value / index for name, value in figures.items()}}
-    done = set(found) & set(expected)
-    for name in sorted(done):
-        assert found[name] == pytest.approx(np.array(expected[name]), **close), name
-    for name, buckets in expected.get("instrument_by_price_bucket", {}).items():
-        row = names.index(name)
-        assert quantity[row] * priced.unit_pnl[row][core][::3] / index == pytest.approx(np.array(buckets), **close)
-        done.add("instrument_by_price_bucket")
-    if "initial_margin" not in expected:
-        return done
-    # Open orders, the market maker protection and the spot reserve are the response's own; no rule for a correlation
-    # contingency is public, and it is 0 in every response seen.
-    beside = ("open_orders_margin", "mmp_margin", "spot_margin", "correlation_contingency")
-    assert expected["correlation_contingency"] == 0
-    initial = figures["risk_matrix_margin"] / index + sum(expected[name] for name in beside)
-    # Printed to nine decimals.
-    assert initial == pytest.approx(expected["initial_margin"], abs=max(close["abs"], 5e-10), rel=0)
-    return {*done, *beside, "initial_margin"}
+    index = {coin: float(inputs["index"][f"{coin.lower()}_usd"])}
+    return Market.from_quotes(quotes, as_of=as_of, source=vector.id, index=index)
 
 
-def _document(vector: Vector, coin: str) -> dict[str, Any]:
-    """The response's parameters as a document of ours; what it does not state is as in the set that ships."""
+def _method(vector: Vector) -> DeribitPortfolioMargin:
+    """The methodology with the vector's parameters, which are a parameter set as they are."""
     stated = vector.body["parameters"]
-    pair = stated["currency_pair"][f"{coin.lower()}_usd"]
-    base = load_parameters(None).info.document
-    currencies = {
-        name: base["currencies"][name]
-        | {
-            ours: own[theirs]
-            for ours, theirs in {
-                "offset_share": "pnl_offset",
-                "offset_cap": "max_offsetable_pnl",
-                "extended_dampener": "extended_dampener",
-                "roll_annualised_move": "annualised_move_risk",
-                "roll_move_minimum": "min_annualised_move",
-            }.items()
-            if theirs in own
-        }
-        for name, own in ((coin, stated["currency"][coin.lower()]), ("USDC", stated["currency"].get("usd", {})))
-    }
-    of_pair = {
-        "price_range": "price_range",
-        "vol_range_up": "volatility_range_up",
-        "vol_range_down": "volatility_range_down",
-        "vol_power_short": "short_term_vega_power",
-        "vol_power_long": "long_term_vega_power",
-        "vol_floor_up": "min_volatility_for_shock_up",
-        "delta_shock_slope": "m_inc",
-        "delta_shock_threshold": "delta_total_liq_shock_threshold",
-        "delta_shock_most": "max_delta_shock",
-    }
-    own_pair = base["pairs"][coin] | {ours: pair[theirs] for ours, theirs in of_pair.items() if theirs in pair}
-    own_pair["correlation_set"] = stated["currency"][coin.lower()].get("correlation_set", False)
-    return base | {
+    document = {
+        "format": "crossmargin-parameters/1",
+        "family": "deribit-pm",
         "name": vector.id,
-        "maintenance_factor": stated["general"]["mm_factor"],
-        "shape": {
-            "price_steps": stated["general"]["buckets_count"],
-            "extended_moves": list(MOVES),
-            "extended_factor": pair["extended_table_factor"],
+        "version": "1",
+        "date": "2026-02-15",
+        "general": NOT_STATED["general"] | stated["general"],
+        "rules": NOT_STATED["rules"],
+        **{
+            section: {name: NOT_STATED[section] | own for name, own in stated[section].items()}
+            for section in ("currency", "currency_pair")
         },
-        "currencies": currencies,
-        "pairs": {coin: own_pair},
     }
+    method = methodology("deribit-pm", document)
+    assert isinstance(method, DeribitPortfolioMargin)
+    return method

@@ -99,12 +99,9 @@ def tree(root: Explanation) -> str:
     lines = []
     for depth, node in root.walk():
         indent = "  " * depth
-        if not node.unit:
-            figure = numbers.plain(node.value)
-        elif depth == 0:
+        figure = numbers.figure(node.value, node.unit, root.unit)
+        if depth == 0 and node.unit:
             figure = numbers.requirement(node.value)  # rounded as everywhere else, against the account
-        else:
-            figure = numbers.money(node.value)
         words = numbers.signs(node.label) + (f" = {node.rule}" if node.rule and node.parts else "")
         wrapped = textwrap.wrap(words, max(16, label_width - len(indent)), subsequent_indent="  ") or [""]
         for k, line in enumerate(wrapped):

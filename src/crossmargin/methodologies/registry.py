@@ -42,7 +42,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "deribit-pm": Entry(
         factory=_later(f"{_VENUE_GRIDS}.deribit.method", "deribit_pm"),
-        family="deribit-portfolio",
+        family="deribit-pm",
         package=f"{_VENUE_GRIDS}.deribit",
     ),
     "okx-pm": Entry(

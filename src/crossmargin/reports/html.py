@@ -595,12 +595,12 @@ def _explanation(evaluation: Evaluation, index: int) -> Markup:
             "rounded up to the cent.",
             class_="sub",
         ),
-        element("div", _node(tree, 0), class_="tree"),
+        element("div", _node(tree, 0, tree.unit), class_="tree"),
     )
 
 
-def _node(node: Explanation, depth: int) -> Markup:
-    value = numbers.money(node.value) if node.unit else numbers.plain(node.value)
+def _node(node: Explanation, depth: int, home: str) -> Markup:
+    value = numbers.figure(node.value, node.unit, home)
     about = [text for text in (node.rule, node.note) if text]
     said = element(
         "span",
@@ -615,7 +615,7 @@ def _node(node: Explanation, depth: int) -> Markup:
     return element(
         "details",
         element("summary", row, title=node.source or None),
-        [_node(part, depth + 1) for part in shown],
+        [_node(part, depth + 1, home) for part in shown],
         element("div", f"{_count(more, 'further part')}, not listed here", class_="leaf rule") if more else None,
         open=depth < 2,
     )

@@ -109,6 +109,17 @@ def plain(value: float) -> str:
     return f"{float(value) + 0.0:,.6g}".replace("-", MINUS)
 
 
+def figure(value: float, unit: str, home: str) -> str:
+    """A figure of a calculation: money in the currency `home`, an amount of something else with its unit.
+
+    Examples
+    --------
+    >>> figure(1234.5, "USD", "USD"), figure(0.0125, "BTC", "USD"), figure(0.0125, "", "USD")
+    ('1,234.50', '0.0125 BTC', '0.0125')
+    """
+    return money(value) if unit and unit == home else f"{plain(value)} {unit}".rstrip()
+
+
 def quantity(text: str) -> str:
     """A quantity as `basics.quantities.format_quantity` writes it, with thousands and a minus sign."""
     whole, _, fraction = text.removeprefix("-").partition(".")

@@ -1,1 +1,1 @@
-"""Deribit's portfolio margin, `deribit-pm`: published in outline, inferred where the outline ends."""
+"""Deribit portfolio margin: a risk matrix of each currency pair, roll and delta shock."""

@@ -1,67 +1,111 @@
-"""Parameters of Deribit's portfolio margin, read from a JSON document that names its sources and what is inferred.
+"""Parameters of Deribit's portfolio margin, under the names that its own API gives them.
 
-A *currency* is what P&L is paid in (the coin of inverse contracts, USDC of linear ones): it has the share of gains that
-counts, its cap, the dampener and the basis moves. A *pair* is an underlying: it has the grid and the delta shock.
+`general`, `currency` and `currency_pair` are what `private/pme/simulate` answers as `model_params`: an answer can be
+pasted. `rules` holds what the API does not state. The decision a reader would question: a linear contract takes the
+figures of its currency under `usd`, and those of its pair under `btc_usd`, unless its own (`usdc`, `btc_usdc`) are
+given; Deribit has settled the USDC contracts on the dollar index since July 2025.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
-from crossmargin.instruments.table import InstrumentTable
+from crossmargin.basics.errors import ParameterError, Problem, raise_problems
 from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
 from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.scenarios.grid import GridRanges, GridShape
 
-FAMILY = "deribit-portfolio"
+FAMILY = "deribit-pm"
 DEFAULT = "deribit-pm-2026"
-LINEAR = "USDC"
-"""Currency of linear contracts."""
+PACKAGE = "crossmargin.methodologies.venue_grids.deribit"
+OVERRIDES = ("cross", "roll_form")
+"""Rules that can be given by keyword."""
 
 
 class RollForm(StrEnum):
-    """How a basis move grows with time to expiry: `annualised x T`, or `exp(annualised x T) - 1`."""
+    """How the basis of an expiry moves with its time: `a * T`, or `exp(a * T) - 1`."""
 
     LINEAR = "linear"
-    EXPONENTIAL = "exponential"
+    EXP = "exp"
+
+
+class EquitySide(StrEnum):
+    """Whether a balance takes part in the dollar matrix of `cross`."""
+
+    BOTH = "both"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Currency:
-    """What one settlement currency has of its own.
+class CurrencyParameters:
+    """What one currency has; names as in Deribit's API.
 
     Parameters
     ----------
-    offset_share : float
-        Fraction of a gain that counts.
-    offset_cap : float
-        Most of it, US dollars; infinite where there is no cap.
+    min_annualised_move, annualised_move_risk : float
+        Roll shock: the least relative move of an expiry's basis, and its move in a year.
+    pnl_offset : float
+        Part of a gain that counts, 0 to 1.
+    max_offsetable_pnl : float
+        Most that a gain counts, dollars.
     extended_dampener : float
-        US dollars by which an extended move is damped for every range that it lies beyond the first.
-    roll_annualised_move, roll_move_minimum : float
-        Relative move of one expiry's basis in a year, and the least.
+        What comes off the size of extended P&L, dollars, for each price range that the move lies outside.
+    correlation_set : bool
+        Under `cross`: whether the underlying shares its scenario with the others of the set.
+    equity_side_impact : EquitySide
+        Under `cross`: whether balances take part.
+    haircut : float
+        Under `cross`: part of a balance's value that does not count, initial level.
     """
 
-    offset_share: float
-    offset_cap: float
+    min_annualised_move: float
+    annualised_move_risk: float
+    pnl_offset: float
+    max_offsetable_pnl: float
     extended_dampener: float
-    roll_annualised_move: float
-    roll_move_minimum: float
+    correlation_set: bool
+    equity_side_impact: EquitySide
+    haircut: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeltaShock:
-    """Charge for the size of a delta: its slope by coin above a threshold of US dollars, and the most it moves."""
+class PairParameters:
+    """What one currency pair has; names as in Deribit's API, decimals.
 
-    slope: float
-    threshold: float
-    most: float
+    Parameters
+    ----------
+    price_range : float
+        Largest move of the core matrix, relative.
+    extended_table_factor : float
+        Part of the extended P&L that would count at a move equal to the range.
+    volatility_range_up, volatility_range_down : float
+        Relative volatility shift at 30 days.
+    short_term_vega_power, long_term_vega_power : float
+        Power of `30 / days` up to and beyond 30 days.
+    min_volatility_for_shock_up : float
+        Volatility up is at least this.
+    m_inc : float
+        Delta shock: relative move for one coin above the threshold.
+    delta_total_liq_shock_threshold : float
+        Delta shock: dollars of delta that cost nothing.
+    max_delta_shock : float
+        Delta shock: the largest relative move.
+    """
+
+    price_range: float
+    extended_table_factor: float
+    volatility_range_up: float
+    volatility_range_down: float
+    short_term_vega_power: float
+    long_term_vega_power: float
+    min_volatility_for_shock_up: float
+    m_inc: float
+    delta_total_liq_shock_threshold: float
+    max_delta_shock: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,153 +114,247 @@ class DeribitParameters:
 
     Parameters
     ----------
-    cross : bool
-        Whether all pairs of an underlying and balances of its coin share one matrix in dollars, and the underlyings
-        of `correlation_set` their scenarios.
-    maintenance_factor : float
-        Times the risk matrix margin.
+    mm_factor : float
+        Maintenance over initial risk matrix margin.
+    buckets_count : int
+        Price steps on each side.
+    extended_moves : tuple of float
+        Relative price moves of the extended table.
     roll_form : RollForm
-        See there.
+        How roll shock grows with time.
+    cross : bool
+        X:PM, one dollar matrix of each underlying; otherwise S:PM, each currency pair by itself.
+    vega_days_floor : float
+        Expiries shorter than this many days shift volatility as this many do.
+    settlement_window_minutes : float
+        Last minutes of a contract, over which its exposure falls to 0.
+    correlation_contingency : float
+        Dollars for an account that holds anything; its formula is not public.
+    currency, currency_pair : mapping of str
+        By Deribit's names, lower case: `eth`, `eth_usd`.
     """
 
     info: ParametersInfo
-    cross: bool
-    maintenance_factor: float
+    mm_factor: float
+    buckets_count: int
+    extended_moves: tuple[float, ...]
     roll_form: RollForm
-    shape: GridShape
-    currencies: Mapping[str, Currency]
-    ranges: Mapping[str, GridRanges]
-    delta_shock: Mapping[str, DeltaShock]
-    correlation_set: frozenset[str]
+    cross: bool
+    vega_days_floor: float
+    settlement_window_minutes: float
+    correlation_contingency: float
+    currency: Mapping[str, CurrencyParameters]
+    currency_pair: Mapping[str, PairParameters]
 
-    def not_covered(self, table: InstrumentTable) -> list[Problem]:
-        """A problem for every underlying without parameters, about all of its instruments."""
-        return [
-            Problem(
-                found=f"no parameters for underlying '{name}' in '{self.info.name}'",
-                needed=f"It covers {', '.join(self.ranges)}; add '{name}' in a parameter file of your own.",
-                kind=UnsupportedError,
-                instruments=table.names_of(name),
-            )
-            for name in table.underlyings
-            if name not in self.ranges
-        ]
+    def of_currency(self, name: str) -> CurrencyParameters | None:
+        """Figures of a settlement currency: its own, else those of dollars; `None` for a coin without any."""
+        return self.currency.get(name.lower(), self.currency.get("usd") if name in DOLLARS else None)
+
+    def of_pair(self, underlying: str, quote: str) -> PairParameters | None:
+        """Figures of a pair: its own, else those against dollars."""
+        own = self.currency_pair.get(f"{underlying}_{quote}".lower())
+        return own or self.currency_pair.get(f"{underlying}_usd".lower())
+
+    @property
+    def coins(self) -> frozenset[str]:
+        """Currencies with figures of their own but dollars, upper case."""
+        return frozenset(name.upper() for name in self.currency) - {*DOLLARS}
+
+    @property
+    def correlation_set(self) -> tuple[str, ...]:
+        """Coins that share scenarios under `cross`, sorted."""
+        return tuple(sorted(coin for coin in self.coins if self.currency[coin.lower()].correlation_set))
+
+    def shape(self, pair: PairParameters) -> GridShape:
+        """The scenarios as the shared grid knows them."""
+        return GridShape(
+            price_steps=self.buckets_count,
+            extended_moves=self.extended_moves,
+            extended_factor=pair.extended_table_factor,
+        )
+
+    def ranges(self, pair: PairParameters) -> GridRanges:
+        """How far each scenario of a pair goes, as the shared grid knows it."""
+        return GridRanges(
+            price_range=pair.price_range,
+            vol_range_up=pair.volatility_range_up,
+            vol_range_down=pair.volatility_range_down,
+            vol_power_short=pair.short_term_vega_power,
+            vol_power_long=pair.long_term_vega_power,
+            vol_floor_up=pair.min_volatility_for_shock_up,
+            vol_days_floor=self.vega_days_floor,
+            extended_low=min(self.extended_moves, default=0.0),
+            extended_high=max(self.extended_moves, default=0.0),
+        )
 
 
-_CURRENCY_LIMITS = {
-    "offset_share": (0.0, 1.0),
-    "extended_dampener": (0.0, 1e15),
-    "roll_annualised_move": (0.0, 10.0),
-    "roll_move_minimum": (0.0, 1.0),
-}
-_PAIR_LIMITS = {
-    "price_range": (1e-6, 0.999),
-    "vol_range_up": (0.0, 100.0),
-    "vol_range_down": (0.0, 1.0),
-    "vol_power_short": (0.0, 20.0),
-    "vol_power_long": (0.0, 20.0),
-    "vol_floor_up": (0.0, 100.0),
-    "vol_days_floor": (1e-6, 10_000.0),
-}
-_SHOCK_LIMITS = {
-    "delta_shock_slope": (0.0, 1e6),
-    "delta_shock_threshold": (0.0, 1e15),
-    "delta_shock_most": (0.0, 1.0),
-}
+DOLLARS = ("USD", "USDC", "USDT")
+"""Currencies that have the figures of `usd` where they have none of their own."""
 
 
-def load_parameters(source: str | Path | Mapping[str, Any] | None, *, cross: object = None) -> DeribitParameters:
-    """Read a parameter set; `cross` replaces the document's if it is given.
+def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: Any) -> DeribitParameters:
+    """Read a parameter set: by the name of one that ships, from a JSON file, or from a document.
+
+    Parameters
+    ----------
+    source : str, Path, mapping or None
+        `None` is `deribit-pm-2026`.
+    overrides
+        `cross`, `roll_form`: replace the document's; the digest covers them.
 
     Raises
     ------
     ParameterError
         With everything that is wrong in the document.
     """
-    document = document_of(source, __package__, DEFAULT)
-    if cross is not None:
-        document = document | {"cross": {"true": True, "false": False}.get(str(cross).lower(), cross)}
+    document = document_of(source, PACKAGE, DEFAULT)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    unknown = sorted(set(given) - set(OVERRIDES))
+    if unknown:
+        raise ParameterError(
+            Problem(
+                found=f"'{name}' is no parameter that can be overridden",
+                needed=f"{' and '.join(OVERRIDES)} can; change others in a parameter file of your own (--parameters).",
+                kind=ParameterError,
+            )
+            for name in unknown
+        )
+    if given:
+        rules = document.get("rules")
+        own = {name: _flag(value) if name == "cross" else value for name, value in given.items()}
+        document = document | {"rules": {**(rules if isinstance(rules, Mapping) else {}), **own}}
+    return _parse(document)
+
+
+def _flag(value: Any) -> Any:
+    """`true` and `false` as a command line gives them."""
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+_GENERAL = ("mm_factor", "buckets_count", "vol_scenarios_count", "timestamp")
+_RULES = {
+    "vega_days_floor": (1e-6, 30.0),
+    "settlement_window_minutes": (0.0, 24 * 60.0),
+    "correlation_contingency": (0.0, 1e18),
+}
+_CURRENCY = {
+    "min_annualised_move": (0.0, 1.0),
+    "annualised_move_risk": (0.0, 10.0),
+    "pnl_offset": (0.0, 1.0),
+    "max_offsetable_pnl": (0.0, 1e18),
+    "extended_dampener": (0.0, 1e18),
+    "haircut": (0.0, 1.0),
+}
+_PAIR = {
+    "price_range": (1e-6, 0.999),
+    "extended_table_factor": (0.0, 100.0),
+    "volatility_range_up": (0.0, 100.0),
+    "volatility_range_down": (0.0, 1.0),
+    "short_term_vega_power": (0.0, 5.0),
+    "long_term_vega_power": (0.0, 5.0),
+    "min_volatility_for_shock_up": (0.0, 100.0),
+    "m_inc": (0.0, 1.0),
+    "delta_total_liq_shock_threshold": (0.0, 1e18),
+    "max_delta_shock": (0.0, 1.0),
+}
+_TOP = ("general", "currency", "currency_pair", "rules")
+
+
+def _parse(document: dict[str, Any]) -> DeribitParameters:
     name = name_of(document)
     read = ParameterReader(name)
-    read.header(
-        document,
-        FAMILY,
-        ("status", "inferred", "cross", "maintenance_factor", "roll_form", "shape", "currencies", "pairs"),
-    )
-    if not isinstance(document.get("cross"), bool):
-        read.wrong("cross", f"is {shown(document.get('cross'))}", "true or false.")
-    if document.get("roll_form") not in list(RollForm):
-        read.wrong("roll_form", f"is {shown(document.get('roll_form'))}", f"One of {', '.join(RollForm)}.")
-    maintenance_factor = read.number(document, "maintenance_factor", name, 0.0, 1.0)
-    shape = _shape(document, read)
-    currencies = _currencies(document, read)
-    ranges, shocks, together = _pairs(document, read)
+    read.header(document, FAMILY, _TOP)
+    general = read.section(document, "general", _GENERAL)
+    buckets = read.number(general, "buckets_count", "general", 1, 1000)
+    if buckets != int(buckets):
+        read.wrong("general.buckets_count", f"is {buckets:g}", "A whole number.")
+    if read.number(general, "vol_scenarios_count", "general", 1, 1000) != 3:
+        read.wrong(
+            "general.vol_scenarios_count", f"is {shown(general.get('vol_scenarios_count'))}", "3: down, same and up."
+        )
+    mm_factor = read.number(general, "mm_factor", "general", 0.0, 1.0)
+    rules = _rules(read, document)
+    currency = {key: _currency(read, section, key) for key, section in _by_name(read, document, "currency")}
+    pair = {key: _pair(read, section, key) for key, section in _by_name(read, document, "currency_pair")}
+    for key, own in pair.items():
+        near = [move for move in rules["extended_moves"] if own.extended_table_factor * own.price_range > abs(move)]
+        if near:
+            read.wrong(
+                "rules.extended_moves",
+                f"{near[0]:g} of {key} would count more than whole: it is inside the range",
+                f"Moves of at least {own.extended_table_factor * own.price_range:g}.",
+            )
     raise_problems(read.problems)
     return DeribitParameters(
         info=info_of(document),
-        cross=document["cross"],
-        maintenance_factor=maintenance_factor,
-        roll_form=RollForm(document["roll_form"]),
-        shape=shape,
-        currencies=currencies,
-        ranges=ranges,
-        delta_shock=shocks,
-        correlation_set=together,
+        mm_factor=mm_factor,
+        buckets_count=int(buckets),
+        currency=currency,
+        currency_pair=pair,
+        **rules,
     )
 
 
-def _shape(document: Mapping[str, Any], read: ParameterReader) -> GridShape:
-    section = read.section(document, "shape", ("price_steps", "extended_moves", "extended_factor"))
-    steps = read.number(section, "price_steps", "shape", 1, 1000)
-    if steps != int(steps):
-        read.wrong("shape.price_steps", f"is {steps:g}", "A whole number.")
+def _rules(read: ParameterReader, document: dict[str, Any]) -> dict[str, Any]:
+    section = read.section(document, "rules", ("extended_moves", "roll_form", "cross", *_RULES))
     moves = section.get("extended_moves")
     if not isinstance(moves, list) or len(moves) > 1000:
-        read.wrong("shape.extended_moves", f"is {shown(moves)}", "A list of at most 1,000 relative moves.")
+        read.wrong("rules.extended_moves", f"is {shown(moves)}", "A list of at most 1,000 relative moves.")
         moves = []
     extended = tuple(
-        read.number({str(k): move}, str(k), "shape.extended_moves", -0.999, 1000.0) for k, move in enumerate(moves)
+        read.number({str(k): move}, str(k), "rules.extended_moves", -0.999, 1000.0) for k, move in enumerate(moves)
     )
     if 0.0 in extended:
-        read.wrong("shape.extended_moves", "holds 0", "An extended move is damped by its size.")
-    factor = read.number(section, "extended_factor", "shape", 0.0, 100.0)
-    return GridShape(price_steps=int(steps), extended_moves=extended, extended_factor=factor)
+        read.wrong("rules.extended_moves", "holds 0", "An extended move is damped by its size.")
+    form, cross = section.get("roll_form"), section.get("cross")
+    if form not in list(RollForm):
+        read.wrong("rules.roll_form", f"is {shown(form)}", f"One of {', '.join(RollForm)}.")
+        form = RollForm.LINEAR
+    if not isinstance(cross, bool):
+        read.wrong("rules.cross", f"is {shown(cross)}", "true (X:PM) or false (S:PM).")
+    return {
+        "extended_moves": extended,
+        "roll_form": RollForm(form),
+        "cross": cross is True,
+        **{key: read.number(section, key, "rules", *limits) for key, limits in _RULES.items()},
+    }
 
 
-def _currencies(document: Mapping[str, Any], read: ParameterReader) -> dict[str, Currency]:
-    stated = document.get("currencies")
-    if not isinstance(stated, dict) or LINEAR not in stated:
-        read.wrong("currencies", f"is {shown(stated)}", f"One entry for each coin, and {LINEAR} for linear contracts.")
-        return {}
-    found = {}
+def _by_name(read: ParameterReader, document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+    stated = document.get(key)
+    if not isinstance(stated, Mapping) or not stated:
+        read.wrong(key, "is missing, empty or no object", "One entry for each, by Deribit's lower-case name.")
+        return []
+    wanted = CurrencyParameters if key == "currency" else PairParameters
+    names = tuple(own.name for own in fields(wanted))
+    found = []
     for name in sorted(map(str, stated)):
-        where = f"currencies.{name}"
-        own = read.section(stated, name, (*_CURRENCY_LIMITS, "offset_cap"), where="currencies.")
-        capped = own.get("offset_cap") is not None
-        found[name] = Currency(
-            offset_cap=read.number(own, "offset_cap", where, 0.0, 1e18) if capped else math.inf,
-            **{key: read.number(own, key, where, *limits) for key, limits in _CURRENCY_LIMITS.items()},
-        )
+        if name != name.lower():
+            read.wrong(f"{key}.{name}", "is not in lower case", "Names are Deribit's own: 'eth', 'eth_usd'.")
+        found.append((name, read.section(stated, name, names, f"{key}.")))
     return found
 
 
-def _pairs(
-    document: Mapping[str, Any], read: ParameterReader
-) -> tuple[dict[str, GridRanges], dict[str, DeltaShock], frozenset[str]]:
-    stated = document.get("pairs")
-    if not isinstance(stated, dict) or not stated:
-        read.wrong("pairs", f"is {shown(stated)}", "One entry for each underlying.")
-        return {}, {}, frozenset()
-    ranges, shocks, together = {}, {}, set()
-    for name in sorted(map(str, stated)):
-        where = f"pairs.{name}"
-        own = read.section(stated, name, (*_PAIR_LIMITS, *_SHOCK_LIMITS, "correlation_set"), where="pairs.")
-        of_grid = {key: read.number(own, key, where, *limits) for key, limits in _PAIR_LIMITS.items()}
-        ranges[name] = GridRanges(**of_grid, extended_low=-0.999, extended_high=1000.0)
-        slope, threshold, most = (read.number(own, key, where, *limits) for key, limits in _SHOCK_LIMITS.items())
-        shocks[name] = DeltaShock(slope=slope, threshold=threshold, most=most)
-        if not isinstance(own.get("correlation_set"), bool):
-            read.wrong(f"{where}.correlation_set", f"is {shown(own.get('correlation_set'))}", "true or false.")
-        elif own["correlation_set"]:
-            together.add(name)
-    return ranges, shocks, frozenset(together)
+def _currency(read: ParameterReader, section: dict[str, Any], name: str) -> CurrencyParameters:
+    where = f"currency.{name}"
+    shared, side = section.get("correlation_set"), section.get("equity_side_impact")
+    if not isinstance(shared, bool):
+        read.wrong(f"{where}.correlation_set", f"is {shown(shared)}", "true or false.")
+    if side not in list(EquitySide):
+        read.wrong(
+            f"{where}.equity_side_impact",
+            f"is {shown(side)}",
+            f"{' or '.join(EquitySide)}: no other value has been seen, so what it does is not known.",
+        )
+        side = EquitySide.NONE
+    return CurrencyParameters(
+        correlation_set=shared is True,
+        equity_side_impact=EquitySide(side),
+        **{key: read.number(section, key, where, *limits) for key, limits in _CURRENCY.items()},
+    )
+
+
+def _pair(read: ParameterReader, section: dict[str, Any], name: str) -> PairParameters:
+    return PairParameters(
+        **{key: read.number(section, key, f"currency_pair.{name}", *limits) for key, limits in _PAIR.items()}
+    )
