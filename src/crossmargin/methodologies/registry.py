@@ -13,6 +13,7 @@ _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 
 
 _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
+_STANDARD = "crossmargin.methodologies.standard_margin"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
@@ -73,6 +74,12 @@ ENTRIES: dict[str, Entry] = {
             parameters="a parameter file with the venue's banks and markets; mango-v4-example shows the form",
             traits=_NO_LAW,
         ),
+    ),
+    "derive-standard": Entry(
+        factory=_later(f"{_STANDARD}.method", "derive_standard"), family="standard-margin", package=_STANDARD
+    ),
+    "deribit-standard": Entry(
+        factory=_later(f"{_STANDARD}.method", "deribit_standard"), family="standard-margin", package=_STANDARD
     ),
     "span": Entry(
         factory=_later("crossmargin.methodologies.span.method", "span"),
