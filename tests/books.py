@@ -99,7 +99,7 @@ NOT_HELD: dict[str, tuple[str, ...]] = {
     "deribit-pm": ("SPX",),
     "okx-pm": ("SPX",),
     "derive-standard": ("SPX", *_DATED_FUTURES),
-    "deribit-standard": ("SPX", "ETH-PERPETUAL|", "ETH-27MAR26|"),
+    "deribit-standard": ("SPX",),
     "dydx-v4": ("",),  # nothing of this market: every perpetual of it is inverse
 }
 # Of these no source states every parameter: tests that are about any figures take invented ones.

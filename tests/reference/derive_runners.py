@@ -23,7 +23,12 @@ from crossmargin.methodologies.venue_grids.derive.contracts import (
     vol_down,
     vol_up,
 )
-from crossmargin.methodologies.venue_grids.derive.parameters import DeriveParameters, load_parameters
+from crossmargin.methodologies.venue_grids.derive.parameters import (
+    FIRST,
+    SECOND,
+    DeriveParameters,
+    load_parameters,
+)
 from crossmargin.methodologies.venue_grids.derive.recipe import (
     DeriveBreakdown,
     derive_requirement,
@@ -155,7 +160,7 @@ def _flagged_scenarios(vector: Vector, stated: dict[str, Any]) -> set[int]:
     if "NOT ASSERTED UPSTREAM" not in vector.body.get("checked", ""):
         return set()
     with pytest.raises(ParameterError, match="a skew scenario moves no price"):
-        load_parameters(_second(stated), "")
+        load_parameters(_second(stated), SECOND)
     return {k for k, one in enumerate(stated["scenarios"]) if one["vol"] in SKEWS}
 
 
@@ -223,7 +228,7 @@ def _not_cash(contracts: DeriveContracts, book: UnitBook) -> float:
 
 def _case(inputs: dict[str, Any], document: dict[str, Any]) -> tuple[UnitBook, DeriveContracts, DeriveParameters]:
     """One account: a unit of the underlying and, if there is other collateral, one of that."""
-    parameters = load_parameters(document, "")
+    parameters = load_parameters(document, document["family"])
     options, perp, expiries = inputs["options"], inputs["perp"], inputs["expiries"]
     collaterals = inputs.get("collaterals", [])
     seconds = [one["seconds_to_expiry"] for one in expiries]
@@ -317,11 +322,11 @@ def _case(inputs: dict[str, Any], document: dict[str, Any]) -> tuple[UnitBook, D
     return book, contracts, parameters
 
 
-def _document(stated: dict[str, Any], own: dict[str, Any], **figures: Any) -> dict[str, Any]:
+def _document(family: str, stated: dict[str, Any], own: dict[str, Any], **figures: Any) -> dict[str, Any]:
     """A vector's parameters as a document of ours."""
     return {
         "format": "crossmargin-parameters/1",
-        "family": "derive-portfolio",
+        "family": family,
         "name": "of a vector",
         "version": "1",
         "date": "2025-02-17",
@@ -404,6 +409,7 @@ def _second(stated: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return _document(
+        SECOND,
         stated,
         own,
         initial_factor=repr(float(margin["im_factor"])),
@@ -445,6 +451,7 @@ def _first(stated: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return _document(
+        FIRST,
         stated,
         own,
         initial_factor=repr(float(margin["im_factor"])),

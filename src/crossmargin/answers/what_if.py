@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from crossmargin.basics.errors import PortfolioError, Problem, QuantityError, raise_problems
-from crossmargin.basics.quantities import quantity_steps
+from crossmargin.basics.quantities import STEPS_PER_UNIT, quantity_steps
 from crossmargin.engine.evaluate import Evaluation, evaluate
-from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.policy import STABLECOINS, MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.book import Book
@@ -33,7 +33,8 @@ class WhatIf:
     def components(self) -> list[tuple[str, float, float]]:
         """`(component, before, after)` of the margin account, summed over its units, in calculation order."""
         rows = []
-        names = dict.fromkeys((*self.before.requirements.units.components, *self.after.requirements.units.components))
+        both = (self.before.requirements, self.after.requirements)
+        names = dict.fromkeys(name for r in both for name in (*r.units.components, *r.account_charges))
         for name in names:
             rows.append((name, _component(self.before, name), _component(self.after, name)))
         figures = (
@@ -107,7 +108,12 @@ def what_if(
     raise_problems(problems)
     alone = book.select(index)
     before = evaluate(alone, market, method, policy)
-    after, cash_paid = _paid(before, evaluate(alone.with_trades(trades), market, method, policy))
+    traded = alone.with_trades(trades)
+    after, cash_paid = _paid(before, evaluate(traded, market, method, policy))
+    if before.collateral is not None and (asset := _weighed_cash(method, market)) is not None:
+        # Cash that the method weighs is a balance: what was paid is in the requirement too.
+        paid = round(cash_paid / market.prices.get(asset, 1.0) * STEPS_PER_UNIT)
+        after = evaluate(traded.with_deposits([(member, asset, -paid)]), market, method, policy)
     return WhatIf(
         account=book.margin_accounts[index],
         member=member,
@@ -116,6 +122,14 @@ def what_if(
         after=after,
         cash_paid=cash_paid,
     )
+
+
+def _weighed_cash(method: Methodology, market: Market) -> str | None:
+    """The asset that trades are settled in where the method weighs it; `None` where cash is cash."""
+    schedule = method.schedule
+    if schedule is None or market.currency in schedule.haircuts:
+        return None
+    return next((asset for asset in STABLECOINS if asset in schedule.haircuts), None)
 
 
 def _paid(before: Evaluation, after: Evaluation) -> tuple[Evaluation, float]:
@@ -130,5 +144,6 @@ def _paid(before: Evaluation, after: Evaluation) -> tuple[Evaluation, float]:
 
 
 def _component(evaluation: Evaluation, name: str) -> float:
-    values = evaluation.requirements.units.components.get(name)
+    r = evaluation.requirements
+    values = r.units.components.get(name, r.account_charges.get(name))
     return float(values.sum()) if values is not None else 0.0

@@ -291,25 +291,28 @@ def contributions_table(e: Evaluation, a: int) -> str:
     c, r = e.requirements.contributions, e.requirements
     rows = np.arange(int(c.account_offsets[a]), int(c.account_offsets[a + 1]))
     rows = rows[np.argsort(-c.contribution[rows], kind="stable")]
+    beyond = {_words(name): float(values[a]) for name, values in r.account_charges.items() if values[a]}
+    blank = [""] * (len(beyond) + 1)
     return table(
         [
             Column(
                 header="position",
-                cells=[c.instrument_names[int(c.instrument[k])] for k in rows] + ["sum: initial requirement"],
+                cells=[c.instrument_names[int(c.instrument[k])] for k in rows] + [*beyond, "sum: initial requirement"],
                 align="left",
             ),
             Column(
                 header="quantity",
-                cells=[numbers.quantity(format_quantity(int(c.steps[k]))) for k in rows] + [""],
+                cells=[numbers.quantity(format_quantity(int(c.steps[k]))) for k in rows] + blank,
             ),
             Column(
                 header="P&L in worst",
-                cells=[numbers.money(float(c.pnl_worst[k])) for k in rows] + [""],
+                cells=[numbers.money(float(c.pnl_worst[k])) for k in rows] + blank,
                 goes=1,
             ),
             Column(
                 header="contribution",
                 cells=[numbers.money(float(c.contribution[k])) for k in rows]
+                + [numbers.money(value) for value in beyond.values()]
                 + [numbers.requirement(float(r.requirement_initial[a]))],
             ),
         ],
@@ -445,7 +448,11 @@ def what_if_text(answer: WhatIf) -> str:
     )
     for label, e in (("before", answer.before), ("after", answer.after)):
         units = e.requirements.units
-        lines += [f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}" for u in units.of(0)]
+        lines += [
+            f"Worst {label}, {units.names[u]}: {numbers.signs(units.scenario_worst[u])}"
+            for u in units.of(0)
+            if units.scenario_worst[u]
+        ]
     if answer.cash_paid:
         verb = "cost" if answer.cash_paid > 0 else "bring in"
         lines.append(f"At their marks the trades {verb} {numbers.money(abs(answer.cash_paid))}, settled in cash.")

@@ -462,6 +462,9 @@ def _in_order(session: Session, begin: Callable[[int], Any], count: int) -> Iter
 
     A few more tasks are begun than there are workers, and none that is far ahead of the one that is waited for: so
     workers are busy, and neither driver nor object store fills up with answers.
+
+    Who is interrupted cancels nothing: the session ends, and with it Ray ends the tasks of this driver. Cancelling a
+    task whose arguments Ray is still looking up would end the driver itself (its reference counter fails a check).
     """
     ray = session.ray
     at_once = session.workers + (1 if session.is_local else 0)  # where others work too, `workers` is a promise
@@ -469,34 +472,28 @@ def _in_order(session: Session, begin: Callable[[int], Any], count: int) -> Iter
     attempts = [0] * count
     done: dict[int, _Outcome] = {}
     begun = yielded = 0
-    try:
-        while yielded < count:
-            while begun < count and len(running) < at_once and begun < yielded + WINDOW * session.workers:
-                running[begin(begun)] = begun
-                attempts[begun] += 1
-                begun += 1
-            (ready,), _ = ray.wait(list(running), num_returns=1)
-            k = running.pop(ready)
-            try:
-                answer = ray.get(ready)
-            except ray.exceptions.RayError as error:
-                if _is_death(ray, error) and attempts[k] < ATTEMPTS:
-                    running[begin(k)] = k
-                    attempts[k] += 1
-                    continue
-                what = f"its worker died {attempts[k]} times" if _is_death(ray, error) else "its task failed"
-                done[k] = _Outcome(None, f"{what}: {_in_words(error)}", attempts[k])
-            else:
-                failed = isinstance(answer, str)  # the same again would come of another attempt
-                done[k] = _Outcome(
-                    None if failed else answer, f"its task failed: {answer}" if failed else "", attempts[k]
-                )
-            while yielded in done:
-                yield done.pop(yielded)
-                yielded += 1
-    finally:
-        for ref in running:  # nobody will ask for these any more: we were interrupted
-            ray.cancel(ref, force=True)
+    while yielded < count:
+        while begun < count and len(running) < at_once and begun < yielded + WINDOW * session.workers:
+            running[begin(begun)] = begun
+            attempts[begun] += 1
+            begun += 1
+        (ready,), _ = ray.wait(list(running), num_returns=1)
+        k = running.pop(ready)
+        try:
+            answer = ray.get(ready)
+        except ray.exceptions.RayError as error:
+            if _is_death(ray, error) and attempts[k] < ATTEMPTS:
+                running[begin(k)] = k
+                attempts[k] += 1
+                continue
+            what = f"its worker died {attempts[k]} times" if _is_death(ray, error) else "its task failed"
+            done[k] = _Outcome(None, f"{what}: {_in_words(error)}", attempts[k])
+        else:
+            failed = isinstance(answer, str)  # the same again would come of another attempt
+            done[k] = _Outcome(None if failed else answer, f"its task failed: {answer}" if failed else "", attempts[k])
+        while yielded in done:
+            yield done.pop(yielded)
+            yielded += 1
 
 
 def _is_death(ray: Any, error: Exception) -> bool:

@@ -150,7 +150,8 @@ def schedule() -> Schedule:
 def accepted(market: Market | None, scheduled: Schedule | None = None) -> Mapping[str, float]:
     """Haircut by asset that counts as cover in `market`: as scheduled; else the market's own currency counts whole."""
     haircuts = (scheduled or schedule()).haircuts
-    if market is None or market.currency in haircuts:
+    # What a method that weighs balances itself has no weight for is outside of its figure: it is no cover there.
+    if scheduled is not None or market is None or market.currency in haircuts:
         return haircuts
     return {**haircuts, market.currency: 0.0}
 
@@ -374,7 +375,17 @@ def _settlement_prices(
             if (problem := market.problem_with(name)) is not None:
                 problems.append(replace(problem, instrument=problem.instrument or name))
             continue
-        terms = market.instruments.instruments[int(market.rows((name,))[0])]
+        row = int(market.rows((name,))[0])
+        terms = market.instruments.instruments[row]
+        if market.instruments.kind[row] in (Kind.OPTION, Kind.SPOT):
+            problems.append(
+                Problem(
+                    found=f"unrealised profit of '{name}', whose whole value is credited already",
+                    needed="State it of futures and perpetuals only; leave the cell of an option or a coin empty.",
+                    instrument=name,
+                )
+            )
+            continue
         price[k] = asset_price(
             market, terms.settlement_currency, policy, fills, problems, needed_by=name, instruments=(name,)
         )

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from crossmargin._version import __version__
-from crossmargin.basics.errors import CrossmarginError, InputError, Problem, raise_problems
+from crossmargin.basics.errors import CrossmarginError, InputError, Problem, UnsupportedError, raise_problems
 from crossmargin.basics.times import format_utc
 from crossmargin.collateral.valuation import (
     CollateralPrices,
@@ -270,7 +270,7 @@ def prepare(
     said = {str(problem) for problem in of_pricing}
     refused = {name for problem in of_pricing for name in _about(problem)}
     of_cover = [p for p in of_cover if str(p) not in said and not (_about(p) and _about(p) <= refused)]
-    raise_problems([*map(book.located, (*of_coins, *of_pricing, *of_cover))])
+    raise_problems([*map(book.located, (*_orders_of_gross(book), *of_coins, *of_pricing, *of_cover))])
     return Prepared(
         book=book,
         margined=margined,
@@ -281,6 +281,24 @@ def prepare(
         priced=priced,
         cover=cover,
     )
+
+
+def _orders_of_gross(book: Book) -> list[Problem]:
+    """Gross accounts with resting orders: whether one opens or closes depends on whose it is, which nobody states."""
+    carried = book.carried
+    if carried is None or not book.gross.any():
+        return []
+    owner = book.margin_account_of[carried.account]
+    rests = book.gross[owner] & ((carried.buys > 0) | (carried.sells > 0))
+    return [
+        Problem(
+            found=f"resting orders of gross account '{book.margin_accounts[a]}'",
+            needed="They are of clients who are not named: give each client an account, or leave the orders out.",
+            kind=UnsupportedError,
+            account=book.margin_accounts[a],
+        )
+        for a in sorted(set(owner[rests].tolist()))
+    ]
 
 
 @contextmanager

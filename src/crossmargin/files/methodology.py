@@ -48,18 +48,16 @@ def read_methodology(name: str, parameters: Any = None, **overrides: Any) -> Met
         If its parameters are wrong or missing, or there is no such override.
     """
     known = entry(name)
-    if name in READERS:
-        if parameters is None:
-            takes = known.about.parameters if known.about else "an exchange's parameter file"
-            raise ParameterError(
-                Problem(
-                    found=f"no parameters for '{name}', which takes {takes}",
-                    needed="Give the file with --parameters FILE (parameters=... in Python).",
-                    kind=ParameterError,
-                )
+    if parameters is None and known.about is not None:
+        raise ParameterError(
+            Problem(
+                found=f"no parameters for '{name}', which takes {known.about.parameters}",
+                needed="Give the file with --parameters FILE (parameters=... in Python).",
+                kind=ParameterError,
             )
-        if isinstance(parameters, str | Path):
-            parameters = READERS[name](Path(parameters))
+        )
+    if name in READERS and isinstance(parameters, str | Path):
+        parameters = READERS[name](Path(parameters))
     return known.factory(parameters, **overrides)
 
 

@@ -412,6 +412,11 @@ class ByUnit(ABC):
             cut=self.cut(layout.holdings, priced),
         )
 
+    def unit_name(self, book: UnitBook, priced: Priced, unit: int) -> str:
+        """Group of a unit, with the side of a gross account."""
+        side = Side(int(book.layout.unit_key[unit]) % len(Side))
+        return self.groups(priced)[1][int(book.layout.unit_group[unit])] + side.words
+
     def _unit_names(self, book: UnitBook, priced: Priced) -> tuple[str, ...]:
         if book.grouping is Grouping.POSITION:
             return tuple(priced.names[k] for k in book.holdings.instrument[book.holdings.offsets[:-1]].tolist())

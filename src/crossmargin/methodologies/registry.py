@@ -32,12 +32,12 @@ ENTRIES: dict[str, Entry] = {
     "isolated": Entry(factory=isolated, family="scenario-grid", package=f"{_VENUE_GRIDS}.scenario_grid"),
     "derive-pmrm2": Entry(
         factory=_later(f"{_VENUE_GRIDS}.derive.method", "derive_pmrm2"),
-        family="derive-portfolio",
+        family="derive-pmrm2",
         package=f"{_VENUE_GRIDS}.derive",
     ),
     "derive-pmrm1": Entry(
         factory=_later(f"{_VENUE_GRIDS}.derive.method", "derive_pmrm1"),
-        family="derive-portfolio",
+        family="derive-pmrm1",
         package=f"{_VENUE_GRIDS}.derive",
     ),
     "deribit-pm": Entry(

@@ -8,6 +8,7 @@ figures say, under a stated rule, and nothing where they say nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +18,6 @@ from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.basics.times import DAYS_PER_YEAR
 from crossmargin.engine.evaluate import Evaluation
-from crossmargin.instruments.table import InstrumentTable
 from crossmargin.instruments.terms import DatedFuture, Instrument, Perpetual, Right, VanillaOption
 from crossmargin.methodologies.venue_grids.scenario_grid.method import GridResult
 from crossmargin.methodologies.venue_grids.scenario_grid.parameters import AcrossUnits, GridParameters
@@ -288,7 +288,8 @@ def curve_picture(evaluation: Evaluation, account: int, unit: int, grid: GridPic
     reach = CURVE_REACH * price_range
     low = max(-reach, -0.99)
     held = evaluation.requirements.contributions
-    strikes = held_instruments(evaluation).strike[held.instrument[held.unit == unit]]
+    of_unit = [held.instrument_names[k] for k in held.instrument[held.unit == unit].tolist()]
+    strikes = np.array([float(getattr(held_terms(evaluation).get(name), "strike", np.nan)) for name in of_unit])
     # Close to expiry the curve has its corners at the strikes.
     corners = strikes[np.isfinite(strikes)] / grid.index - 1 if grid.index > 0 else np.zeros(0)
     moves = np.unique(
@@ -394,7 +395,7 @@ def contribution_picture(evaluation: Evaluation, account: int) -> ContributionPi
     requirements = evaluation.requirements
     held = requirements.contributions
     first, last = held.account_offsets[account : account + 2].tolist()
-    terms = None if evaluation.market.listing is not None else held_instruments(evaluation).instruments
+    terms = held_terms(evaluation)
     items = []
     for k in range(first, last):
         name = held.instrument_names[int(held.instrument[k])]
@@ -402,7 +403,7 @@ def contribution_picture(evaluation: Evaluation, account: int) -> ContributionPi
         items.append(
             Contribution(
                 label=f"{numbers.quantity(format_quantity(steps))} {name}",
-                words=position_words(name if terms is None else terms[int(held.instrument[k])], steps),
+                words=position_words(terms.get(name, name), steps),
                 unit=requirements.units.names[int(held.unit[k])],
                 pnl_worst=float(held.pnl_worst[k]),
                 contribution=float(held.contribution[k]),
@@ -456,10 +457,13 @@ def unit_underlyings(evaluation: Evaluation) -> tuple[str, ...]:
     return tuple(underlyings[k] for k in result.book.unit_underlying.tolist())
 
 
-def held_instruments(evaluation: Evaluation) -> InstrumentTable:
-    """Terms of everything held, row by row as the contributions index it: of a market that has terms."""
+def held_terms(evaluation: Evaluation) -> Mapping[str, Instrument]:
+    """Terms of what is held, by name; what has none (a balance that takes part, a contract of a listing) is absent."""
     market = evaluation.market
-    return market.instruments.take(market.rows(evaluation.margined.instruments))
+    names = [name for name in evaluation.requirements.contributions.instrument_names if name in market]
+    if market.listing is not None or not names:
+        return {}
+    return dict(zip(names, market.instruments.take(market.rows(names)).instruments, strict=True))
 
 
 def _thinned(values: FloatArray, most: int) -> FloatArray:

@@ -451,14 +451,16 @@ def test_what_derive_has_no_figures_for_is_refused_all_at_once() -> None:
 
 def test_what_no_source_states_is_refused_by_its_name() -> None:
     rows = [books.row("ann", name, 1) for name in ("ETH-PERPETUAL", "ETH-27MAR26", "ETH-27MAR26-3100-C")]
+    own = document(DERIBIT)
+    own["underlyings"]["ETH"]["delta_one"] = None
+    without = methodology(DERIBIT, own)
+    assert isinstance(without, StandardMargin)
     with pytest.raises(UnsupportedError) as caught:
-        run(rows, name=DERIBIT)
+        evaluate(book_of(rows, {}, without), books.market(), without)
     assert len(caught.value.problems) == 2
     assert "has no figures for futures and perpetuals on ETH" in str(caught.value)
     assert "'underlyings.ETH.delta_one'" in str(caught.value)
-    own = document(DERIBIT)
-    own["underlyings"]["ETH"]["delta_one"] = {"maintenance": "0.01", "initial": "0.02", "slope": "0"}
-    made = methodology(DERIBIT, own)
+    made = methodology(DERIBIT)
     assert isinstance(made, StandardMargin)
     assert evaluate(book_of(rows, {}, made), books.market(), made).requirements.requirement_initial[0] > 0
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from crossmargin.basics.errors import ParameterError, UnsupportedError
+from crossmargin.basics.errors import CrossmarginError, ParameterError, UnsupportedError
 from crossmargin.basics.quantities import STEPS_PER_UNIT
 from crossmargin.engine.evaluate import Evaluation, evaluate
 from crossmargin.engine.events import Deposit, MarketMove, Trade
@@ -141,8 +141,72 @@ def test_parameters_that_discount_a_debt_promise_less() -> None:
     document = json.loads(json.dumps(method().info.document))
     for own in document["underlyings"].values():
         own["static_discount"] |= {"long_base": "1.05", "short_base": "0.95"}
-    assert method().traits.convex
+    for own in document["underlyings"].values():
+        own["contingencies"]["confidence_charge"] = "0"
     assert methodology("derive-pmrm2", document).traits.promised() == ("homogeneous", "euler")
+    assert sure().traits.promised() == ("convex", "homogeneous", "subadditive", "euler")
+    # Where oracles are charged for, a perpetual whose oracle is unsure makes every expiry beside it dearer.
+    assert method().traits.promised() == ("homogeneous", "euler")
+
+
+@cache
+def sure() -> DerivePortfolio:
+    """The method without a charge for oracles."""
+    document = json.loads(json.dumps(method().info.document))
+    for own in document["underlyings"].values():
+        own["contingencies"]["confidence_charge"] = "0"
+    made = methodology("derive-pmrm2", document)
+    assert isinstance(made, DerivePortfolio)
+    return made
+
+
+@settings(max_examples=25)
+@given(
+    one=books.rows_of(("ann",), names=NAMES, most=8),
+    two=books.rows_of(("ann",), names=NAMES, most=8),
+)
+def test_joining_never_costs_more_where_it_is_promised(one: list[Row], two: list[Row]) -> None:
+    def initial(rows: list[Row]) -> float:
+        return float(evaluate(books.book(rows), books.market(), sure()).requirements.requirement_initial[0])
+
+    apart = initial(one) + initial(two)
+    assert initial(one + two) <= apart * (1 + 1e-12) + 1e-6
+
+
+def test_an_order_or_nothing_of_an_unsure_perpetual_charges_no_option() -> None:
+    unsure = replace(books.market(), facts={"confidence": {"BTC-PERPETUAL": 0.3}})
+    long = [books.row("ann", "BTC-27MAR26-100000-C", 1)]
+    plain = run(long, {"USDC": "5"}, unsure).requirements
+    assert not plain.units.components["oracle_charge"].any()
+    book = resting(book_of(long, {"USDC": "5"}), {"BTC-PERPETUAL": (10, 0)})
+    rested = evaluate(book, unsure, method()).requirements
+    assert not rested.units.components["oracle_charge"].any()
+    assert rested.account_charges["open_orders"][0] > 0
+    assert run([*long, books.row("ann", "BTC-PERPETUAL", 10)], {}, unsure).requirements.units.components[
+        "oracle_charge"
+    ][0] == pytest.approx(0.7 * (100_000 + 100 * 100_000 / 100_050), rel=1e-6)
+
+
+def test_a_set_of_the_other_generation_is_refused() -> None:
+    with pytest.raises(ParameterError, match="family 'derive-pmrm1'"):
+        methodology("derive-pmrm2", methodology("derive-pmrm1").info.document)
+
+
+def test_orders_of_a_gross_account_and_profit_of_an_option_are_refused() -> None:
+    gross = book_of([row | {"account_type": "gross"} for row in SHORT], {"USDC": "5"})
+    with pytest.raises(UnsupportedError, match="resting orders of gross account 'ann'"):
+        evaluate(resting(gross, {SHORT[0]["instrument"]: (1, 0)}), books.market(), method())
+    name = SHORT[0]["instrument"]
+    rows = Carried(
+        instruments=(name,),
+        account=np.zeros(1, dtype=np.int64),
+        instrument=np.zeros(1, dtype=np.int64),
+        buys=np.zeros(1, dtype=np.int64),
+        sells=np.zeros(1, dtype=np.int64),
+        unrealised=np.array([5 * STEPS_PER_UNIT]),
+    )
+    with pytest.raises(CrossmarginError, match="whose whole value is credited already"):
+        evaluate(replace(book_of(SHORT, {"USDC": "5"}), carried=rows), books.market(), method())
 
 
 # ----------------------------------------------------------------------------------------- orders, net margins

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, IntArray
+from crossmargin.basics.errors import MissingQuoteError, Problem, UnsupportedError
 from crossmargin.basics.explanation import Explanation
 from crossmargin.collateral.valuation import Schedule
+from crossmargin.market.policy import STABLECOINS
 from crossmargin.methodologies.by_unit import Measured, UnitBook
 from crossmargin.methodologies.linear_weights import mango
 from crossmargin.methodologies.linear_weights.by_market import (
@@ -67,6 +69,36 @@ class Mango(LinearWeights):
     @property
     def _assets(self) -> tuple[str, ...]:
         return tuple(self.parameters.tokens)
+
+    def _missing_facts(self, rows: Rows) -> list[Problem]:
+        """Every token of the parameters has a price, and whatever is paid for a spot order is a token."""
+        tokens = self.parameters.tokens
+        settled = {own.settle for own in self.parameters.perpetuals.values()}
+        unpriced = [
+            name
+            for name in (*settled, *rows.quote)
+            if name in tokens and name not in (*rows.market.prices, *rows.market.index, *STABLECOINS)
+        ]
+        return [
+            *(
+                Problem(
+                    found=f"no dollar price of '{name}', which '{self.name}' settles in",
+                    needed=f"Add a spot row for '{name}' to the market.",
+                    kind=MissingQuoteError,
+                )
+                for name in dict.fromkeys(unpriced)
+            ),
+            *(
+                Problem(
+                    found=f"'{rows.names[k]}' is paid in {quote}, which is no token of '{self.info.name}'",
+                    needed=f"Its tokens are {', '.join(tokens)}.",
+                    kind=UnsupportedError,
+                    instrument=rows.names[k],
+                )
+                for k, quote in enumerate(rows.quote)
+                if quote and quote not in tokens
+            ),
+        ]
 
     def groups(self, priced: Rows) -> tuple[IntArray, tuple[str, ...]]:
         """One health for everything."""
@@ -139,8 +171,8 @@ class Mango(LinearWeights):
 
     def _prices(self, rows: Rows, name: str, level: str) -> tuple[float, float]:
         """Of what is owned and of what is owed: at initial level the worse of the oracle and the stable price."""
-        found = next((float(rows.price[k]) for k, key in enumerate(rows.key) if key == name), None)
-        oracle = found if found is not None else rows.market.prices.get(name, rows.market.index.get(name, 1.0))
+        # Of the market, and of nobody's positions: another account's may be in another quote currency.
+        oracle = rows.market.prices.get(name, rows.market.index.get(name, 1.0))
         stable = of_market(rows.market, "stable_price", name) if level == INITIAL else None
         return (oracle, oracle) if stable is None else (min(oracle, stable), max(oracle, stable))
 

@@ -63,7 +63,9 @@ class Rows:
 
     def groups(self) -> tuple[IntArray, tuple[str, ...]]:
         """Every perpetual and every asset by itself: nothing nets across markets."""
-        labels = [f"{key} perpetual" if perp else key for key, perp in zip(self.key, self.is_perpetual, strict=True)]
+        labels = [
+            name if perp else key for name, key, perp in zip(self.names, self.key, self.is_perpetual, strict=True)
+        ]
         names = tuple(sorted(set(labels)))
         return np.array([names.index(label) for label in labels], dtype=np.int64), names
 
@@ -124,6 +126,8 @@ def rows_from_market(
         key.append(terms.underlying)
         quote.append("" if is_perpetual[k] else terms.quote_currency)
         size[k], price[k] = table.multiplier[row], inputs.index[row] * inputs.quote_usd[row]
+        if not is_perpetual[k]:  # a coin has one price, whichever pair it is traded in
+            price[k] = market.prices.get(terms.underlying, price[k])
         settlement[k] = market.prices.get(terms.settlement_currency, 1.0)
     return Rows(
         names=names,

@@ -190,10 +190,12 @@ def expiry_figures(
     if chosen.any():
         kept = np.flatnonzero(chosen)
         offsets = np.concatenate(([0], np.cumsum(np.diff(held.offsets)[offset])))
+        coins = quantity[kept] * contracts.coins[row[kept]]
         payoff[offset], settlement[offset] = worst_payoff(
             offsets,
-            quantity[kept] * contracts.coins[row[kept]],
-            contracts.inputs.strike[row[kept]],
+            coins,
+            # An option in which only orders rest is no place to settle at: its strike stands in for 0, which is one.
+            np.where(coins != 0, contracts.inputs.strike[row[kept]], 0.0),
             contracts.inputs.is_call[row[kept]],
         )
     net_calls = segment_sum(quantity * contracts.call_coins[row], segment, n)

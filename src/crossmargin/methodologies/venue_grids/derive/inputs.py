@@ -1,8 +1,9 @@
 """A market of quotes as what Derive's oracles would say: spot, forwards, rates, volatilities, and how sure they are.
 
 Oracle confidence is a fact of the market (kind `confidence`) by underlying, perpetual and asset, and by expiry as
-`BTC-20260327`, which is the least of its forward, rate and volatility; what is not stated is 1. How much of a forward
-has been averaged already is known to nobody before it is published, so the half hour before expiry splits it by time.
+`BTC-20260327` or by option, which is the least of its forward, rate and volatility; what is not stated is 1. How much
+of a forward has been averaged already is known to nobody before it is published, so the half hour before expiry splits
+it by time.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def inputs_from_market(
         expiry_underlying=read_only(np.array([u for u, _ in keys], dtype=np.int64)),
         seconds=read_only(seconds),
         rate=read_only(-np.log(discount) / (seconds / SECONDS_PER_YEAR)),
-        expiry_confidence=_facts(market, [f"{name}-{at:%Y%m%d}" for name, at in labels]),
+        expiry_confidence=_expiry_confidence(market, names, expiry, [f"{name}-{at:%Y%m%d}" for name, at in labels]),
         forward_fixed=read_only(fixed),
         forward_variable=read_only(forward - fixed),
         stable_price=stable,
@@ -146,6 +147,15 @@ def inputs_from_market(
 
 def _facts(market: Market, names: list[str] | tuple[str, ...]) -> FloatArray:
     return read_only(np.array([market.fact(CONFIDENCE, name, 1.0) for name in names], dtype=np.float64))
+
+
+def _expiry_confidence(market: Market, names: tuple[str, ...], expiry: IntArray, labels: list[str]) -> FloatArray:
+    """Of each expiry: what is stated of it, and the least that is stated of its options."""
+    found = np.array([market.fact(CONFIDENCE, label, 1.0) for label in labels], dtype=np.float64)
+    for name, e in zip(names, expiry.tolist(), strict=True):
+        if e < len(labels):
+            found[e] = min(found[e], market.fact(CONFIDENCE, name, 1.0))
+    return read_only(found)
 
 
 def _expiries(kind: IntArray, underlying: IntArray, seconds: IntArray) -> tuple[IntArray, list[tuple[int, int]]]:

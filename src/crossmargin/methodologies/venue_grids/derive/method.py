@@ -22,7 +22,12 @@ from crossmargin.methodologies.protocol import Level, ParametersInfo, Traits
 from crossmargin.methodologies.venue_grids.derive.contracts import DeriveContracts, contracts_of, repriced
 from crossmargin.methodologies.venue_grids.derive.explain import explain_unit
 from crossmargin.methodologies.venue_grids.derive.inputs import inputs_from_market
-from crossmargin.methodologies.venue_grids.derive.parameters import DeriveParameters, load_parameters
+from crossmargin.methodologies.venue_grids.derive.parameters import (
+    FIRST,
+    SECOND,
+    DeriveParameters,
+    load_parameters,
+)
 from crossmargin.methodologies.venue_grids.derive.recipe import (
     DeriveBreakdown,
     DeriveUnits,
@@ -117,7 +122,7 @@ class DerivePortfolio(ByUnit):
         """See `ByUnit.explain_unit`."""
         assert isinstance(measured.detail, DeriveBreakdown)
         pnl, _ = measured.position_shares()
-        name = self.groups(priced)[1][int(book.layout.unit_group[unit])]
+        name = self.unit_name(book, priced, unit)
         scenario = int(measured.scenario_worst[unit])
         worst = self.scenario_words(priced, 0)[scenario] if scenario >= 0 else ""
         return explain_unit(self.name, name, worst, book, priced, measured.detail, pnl, unit, level)
@@ -156,7 +161,7 @@ def derive_pmrm2(parameters: str | Path | dict[str, Any] | None = None, **overri
     """The second generation: many collaterals, tails, skews, static discount by sign."""
     refuse_overrides(overrides)
     return DerivePortfolio(
-        parameters=_levels_in_order(load_parameters(parameters, "derive-pmrm2-mainnet")),
+        parameters=_levels_in_order(load_parameters(parameters, SECOND)),
         name="derive-pmrm2",
         title="Derive portfolio margin 2: grid, tails and skews, static discount by expiry, competing basis",
     )
@@ -166,7 +171,7 @@ def derive_pmrm1(parameters: str | Path | dict[str, Any] | None = None, **overri
     """The first generation: one collateral, undiscounted options, a grid."""
     refuse_overrides(overrides)
     return DerivePortfolio(
-        parameters=_levels_in_order(load_parameters(parameters, "derive-pmrm1-mainnet")),
+        parameters=_levels_in_order(load_parameters(parameters, FIRST)),
         name="derive-pmrm1",
         title="Derive portfolio margin 1: grid, static discount of what is worth something, competing basis",
     )

@@ -18,7 +18,8 @@ from crossmargin.instruments.table import InstrumentTable
 from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
 from crossmargin.methodologies.protocol import ParametersInfo
 
-FAMILY = "derive-portfolio"
+SECOND, FIRST = "derive-pmrm2", "derive-pmrm1"
+"""Families of parameter documents: a set of one generation is no set of the other."""
 
 
 class VolMove(StrEnum):
@@ -175,9 +176,13 @@ class DeriveParameters:
 
     @property
     def convex(self) -> bool:
-        """Whether no expiry is worth more after the discount than before, nor a debt less: then nothing bends down."""
+        """Whether nothing bends down: no expiry is worth more after the discount than before, nor a debt less.
+
+        Nor may oracles be charged for: whoever adds a perpetual whose oracle is unsure pays for it on every expiry.
+        """
         return all(
-            own.discount.long_base <= 1 <= own.discount.short_base
+            own.contingencies.confidence_threshold * own.contingencies.confidence_charge == 0
+            and own.discount.long_base <= 1 <= own.discount.short_base
             and own.discount.long_add >= 0
             and own.discount.short_add >= 0
             for own in self.underlyings.values()
@@ -260,18 +265,18 @@ _TOP = (
 )
 
 
-def load_parameters(source: str | Path | Mapping[str, Any] | None, default: str) -> DeriveParameters:
-    """Read a parameter set: by the name of one that ships, from a JSON file, or from a document.
+def load_parameters(source: str | Path | Mapping[str, Any] | None, family: str) -> DeriveParameters:
+    """Read a parameter set of a generation: by the name of one that ships, from a JSON file, or from a document.
 
     Raises
     ------
     ParameterError
         With everything that is wrong in the document.
     """
-    document = document_of(source, __package__, default)
+    document = document_of(source, __package__, f"{family}-mainnet")
     name = name_of(document)
     read = ParameterReader(name)
-    read.header(document, FAMILY, _TOP)
+    read.header(document, family, _TOP)
     scenarios = _scenarios(document, read)
     underlyings = _underlyings(document, read)
     collateral = _collateral(document, read, tuple(underlyings))

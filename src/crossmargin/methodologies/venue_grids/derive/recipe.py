@@ -233,7 +233,8 @@ def oracle_charge(
     unit = held.unit()
 
     of_perpetual = of_spot.copy()
-    perpetuals = np.flatnonzero(inputs.kind[held.instrument] == Row.PERPETUAL)
+    # A perpetual in which only orders rest, or that netted away, is nothing that an oracle could be wrong about.
+    perpetuals = np.flatnonzero((inputs.kind[held.instrument] == Row.PERPETUAL) & (held.quantity != 0))
     np.minimum.at(of_perpetual, unit[perpetuals], inputs.confidence[held.instrument[perpetuals]])
     total = perpetual_notional * confidence_charge(of_perpetual, threshold[group], charge[group])
 
