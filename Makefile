@@ -43,9 +43,9 @@ UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-v
 
 requirements: $(VENV)/.stamp-check ## Compile requirements/*.txt from pyproject.toml (newer versions: UPGRADE=1)
 	$(UV_COMPILE) --group build -o requirements/runtime.txt
-	$(UV_COMPILE) --extra cluster --group test -c requirements/runtime.txt -o requirements/test.txt
-	$(UV_COMPILE) --extra cluster --group check -c requirements/test.txt -o requirements/check.txt
-	$(UV_COMPILE) --extra cluster --group bench -c requirements/check.txt -o requirements/bench.txt
+	$(UV_COMPILE) --extra cluster --extra research --group test -c requirements/runtime.txt -o requirements/test.txt
+	$(UV_COMPILE) --extra cluster --extra research --group check -c requirements/test.txt -o requirements/check.txt
+	$(UV_COMPILE) --extra cluster --extra research --group bench -c requirements/check.txt -o requirements/bench.txt
 
 clean: ## Remove the environment and everything that was built
 	rm -rf $(VENV) dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
