@@ -96,7 +96,7 @@ def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides
         history = read_history(history)
 
     def made(name: str, its_parameters: Any) -> Methodology:
-        own = {"history": history} if entry(name).takes_history or len(names) == 1 else {}
+        own = {"history": history} if history is not None and (entry(name).takes_history or len(names) == 1) else {}
         return read_methodology(name, its_parameters, **overrides, **own)
 
     if parameters is None or of_file:

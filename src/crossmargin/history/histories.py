@@ -68,7 +68,6 @@ class FactorHistories:
             for t, k in zip(*np.nonzero(np.isinf(self.level)), strict=True)
         ]
         raise_problems(problems)
-        raise_problems(self._misaligned())
         for name in ("times", "level", "rolled"):
             object.__setattr__(self, name, read_only(getattr(self, name)))
         object.__setattr__(self, "place", {name: k for k, name in enumerate(names)})
@@ -94,13 +93,15 @@ class FactorHistories:
         by_date = np.argsort(times, kind="stable")
         if rolled is None:
             rolled = np.zeros(level.shape, dtype=np.bool_)
-        return cls(
+        made = cls(
             factors=tuple(factors[k] for k in order),
             times=np.asarray(times, dtype=np.int64)[by_date],
             level=np.asarray(level, dtype=np.float64)[by_date][:, order],
             rolled=rolled[by_date][:, order],
             source=source,
         )
+        raise_problems(made._misaligned())
+        return made
 
     @property
     def _shown(self) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import Holdings, Segments, scenario_pnl, segments
 from crossmargin.basics.arrays import FloatArray, IntArray
-from crossmargin.basics.errors import InputError, Problem, UnsupportedError
+from crossmargin.basics.errors import CrossmarginError, InputError, Problem, UnsupportedError
 from crossmargin.history.histories import FactorHistories
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
@@ -29,6 +29,7 @@ from crossmargin.methodologies.model_based.scenario_sets import Known, known_at,
 from crossmargin.methodologies.parameter_files import digest_of
 from crossmargin.methodologies.protocol import ParametersInfo, notes_on_orders
 from crossmargin.portfolio.book import Book
+from crossmargin.revaluation.inputs import pricing_inputs
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
 
 UNIT = "portfolio"
@@ -128,7 +129,16 @@ class ModelBased(ByUnit):
                     kind=UnsupportedError,
                 )
             )
-        sets, _ = self.scenario_sets(market.as_of)
+        try:
+            sets, _ = self.scenario_sets(market.as_of)
+        except CrossmarginError as error:
+            # What has no price either way is said beside it.
+            problems = list(error.problems)
+            try:
+                pricing_inputs(market, instruments, policy)
+            except CrossmarginError as of_prices:
+                problems += of_prices.problems
+            raise type(error)(problems) from None
         return contract_table(instruments, market, policy, self.factors, sets)
 
     def repriced(self, priced: ModelContracts, part: ModelContracts) -> ModelContracts:
