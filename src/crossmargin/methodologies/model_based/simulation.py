@@ -15,7 +15,7 @@ import numpy as np
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.dependence.copulas import gaussian_draws, grouped_t_draws, t_draws, vine_draws
-from crossmargin.dependence.correlation import correlation_root
+from crossmargin.dependence.correlation import correlation_of, correlation_root
 from crossmargin.history.changes import FactorChanges
 from crossmargin.methodologies.model_based.parameters import Dependence, Generation, Simulation
 from crossmargin.scenarios.factor_scenarios import FactorScenarios, drawn
@@ -63,13 +63,7 @@ def weighted_correlation(standard: FloatArray, decay: float) -> FloatArray:
     """Correlation about 0 of standardised changes, the latest weighing most; all alike at a decay of 1."""
     weight = decay ** np.arange(len(standard))[::-1] if decay < 1 else np.ones(len(standard))
     weighted = standard * np.sqrt(weight / weight.sum())[:, None]
-    covariance = weighted.T @ weighted
-    size = np.sqrt(np.diag(covariance))
-    # What never moved depends on nothing.
-    size = np.where(size > 0, size, 1.0)
-    correlation = covariance / np.outer(size, size)
-    np.fill_diagonal(correlation, 1.0)
-    return np.asarray(correlation)
+    return correlation_of(weighted.T @ weighted)
 
 
 def unit_draws(standard: FloatArray, correlation: FloatArray, kinds: list[str], simulation: Simulation) -> FloatArray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crossmargin.aggregation.procyclicality import buffered, floored, with_stress
 from crossmargin.aggregation.sweep import unit_sum
 from crossmargin.basics.arrays import BoolArray, FloatArray, read_only
 from crossmargin.methodologies.by_unit import UnitBook
@@ -127,10 +128,10 @@ def after_apc(loss: FloatArray, other: Tails | None, release: FloatArray, apc: A
         return loss
     assert other is not None
     if apc.tool is AntiProcyclicality.BUFFER:
-        return loss * (1 + apc.buffer * (1 - release))
+        return buffered(loss, apc.buffer, release)
     if apc.tool is AntiProcyclicality.STRESSED_WEIGHT:
-        return (1 - apc.stressed_weight) * loss + apc.stressed_weight * other.value
-    return np.maximum(loss, other.value)
+        return with_stress(loss, other.value, apc.stressed_weight)
+    return floored(loss, other.value)
 
 
 def volatility_charge(book: UnitBook, contracts: ModelContracts) -> FloatArray:
