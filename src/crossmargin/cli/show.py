@@ -428,33 +428,42 @@ def _sums(e: Evaluation) -> dict[str, float]:
     return {name: float(values.sum()) for name, values in {**charges, **stated}.items()}
 
 
-_HEDGE_FIGURES = {
+_HEDGE_CORRELATIONS = {
     "estimated": "as estimated",
     "zero": "at zero",
     "one": "at one",
     "against": "each at its worst",
     "window": "stressed days",
+}
+_HEDGE_CHARGES = {
     "capped": "offset capped",
     "correlation_break": "break add-on",
     "vol_spike": "vol spike",
-    "vol_spike_gap": "vol spike, gap",
+    "vol_spike_gap": "vol spike with gap",
 }
 
 
 def hedge_failure_text(answer: HedgeFailureAnswer) -> str:
     """Loss of every account under each assumption about what hedges what, then what the words mean."""
     shown = _shown(answer.figures["against"], None)
-    columns = [Column(header="account", cells=[answer.accounts[a] for a in shown], align="left")]
-    for k, (name, header) in enumerate(_HEDGE_FIGURES.items()):
-        values = answer.figures[name]
-        cells = [numbers.money(float(values[a])) if values[a] == values[a] else numbers.UNKNOWN for a in shown]
-        columns.append(Column(header=header, cells=cells, goes=k if k > 3 else 0))
+    names = [answer.accounts[a] for a in shown]
+
+    def of_figures(headers: dict[str, str]) -> str:
+        columns = [Column(header="account", cells=names, align="left")]
+        for name, header in headers.items():
+            values = answer.figures[name]
+            cells = [numbers.money(float(values[a])) if values[a] == values[a] else numbers.UNKNOWN for a in shown]
+            columns.append(Column(header=header, cells=cells))
+        return table(columns)
+
     worst = [f"{answer.accounts[a]}: {answer.window_worst[a]}" for a in shown if answer.window_worst[a]]
     given = answer.assumptions
     lines = [
         f"Loss in USD under {answer.provenance['methodology']}, as of {answer.provenance['as_of']}",
         "",
-        table(columns),
+        of_figures(_HEDGE_CORRELATIONS),
+        "",
+        of_figures(_HEDGE_CHARGES),
         *_not_shown(len(answer.accounts) - len(shown), "--json has all"),
         "",
         paragraphs(
@@ -465,6 +474,11 @@ def hedge_failure_text(answer: HedgeFailureAnswer) -> str:
                 f"{given.break_weight:.0%} of what the worse of zero and one asks for beyond the estimate.",
                 f"Vol spike: all volatilities up by {given.vol_rise:.0%}; gap: prices by {given.gap:.0%} with it, "
                 "the worse way.",
+                *(
+                    ["Stressed days: the history has none of those that the parameters name."]
+                    if np.isnan(answer.figures["window"]).all()
+                    else []
+                ),
                 *(f"Worst stressed day of {line}." for line in worst[:LARGEST]),
             ]
         ),
