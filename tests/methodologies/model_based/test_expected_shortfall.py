@@ -187,10 +187,9 @@ def test_options_without_a_history_of_volatility() -> None:
 
 
 def test_a_factor_without_a_history_is_refused_with_every_name() -> None:
-    with pytest.raises(UnsupportedError) as caught:
-        asked(
-            {"ann": {"B": 1, "C": 1}, "bob": {"A": 1}}, spots("A", "B", "C"), plain("historical-es", of_changes(A=TEN))
-        )
+    method = plain("historical-es", of_changes(A=TEN), level="0.8")
+    with pytest.raises(InputError) as caught:
+        asked({"ann": {"B": 1, "C": 1}, "bob": {"A": 1}}, spots("A", "B", "C"), method)
     assert "price:B" in str(caught.value)
     assert "price:C" in str(caught.value)
 
@@ -229,15 +228,14 @@ def test_what_was_delisted_stays_in_with_its_losses() -> None:
     rng = np.random.default_rng(1)
     alive = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(61)))
     history = history_of({"price:GONE": ended, "price:A": alive})
-    made = document("historical-es", factors={"proxies": {"price:GONE": {"factor": "price:A", "beta": "1"}}})
     book, market = {"ann": {"GONE": 1}}, spots("A", "GONE")
     with pytest.raises(CrossmarginError, match="price:GONE"):
-        asked(book, market, plain("historical-es", history))
-    assert asked(book, market, plain("historical-es", history, document=made, level="0.9"))["ann"] == pytest.approx(
-        50.0
-    )
-    cut = history_of({"price:A": alive})
-    one, other = (asked({"ann": {"A": 1}}, market, plain("historical-es", h, level="0.9")) for h in (history, cut))
+        asked(book, market, plain("historical-es", history, level="0.9"))
+    made = document("historical-es", factors={"proxies": {"price:GONE": {"factor": "price:A", "beta": "1"}}})
+    proxied = plain("historical-es", history, document=made, level="0.9")
+    assert asked(book, market, proxied)["ann"] == pytest.approx(50.0)
+    without = history_of({"price:A": alive})
+    one, other = (asked({"ann": {"A": 1}}, market, plain("historical-es", h, level="0.9")) for h in (history, without))
     assert one == other
 
 
