@@ -16,6 +16,7 @@ from crossmargin.methodologies.by_unit import UnitResult
 from crossmargin.methodologies.model_based.base import ModelBased
 from crossmargin.methodologies.model_based.hedge_failure import Assumptions, HedgeFailure
 from crossmargin.methodologies.model_based.hedge_failure import hedge_failure as of_units
+from crossmargin.methodologies.protocol import Methodology
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,15 +79,8 @@ class HedgeFailureAnswer:
         }
 
 
-def hedge_failure(evaluation: Evaluation, assumptions: Assumptions | None = None) -> HedgeFailureAnswer:
-    """What each margin account of an evaluation would be asked for if its hedges failed.
-
-    Raises
-    ------
-    UnsupportedError
-        If the methodology has no scenarios of a model.
-    """
-    method = evaluation.methodology
+def modelled(method: Methodology) -> ModelBased:
+    """`method` itself, if it has scenarios of a model; else `UnsupportedError`."""
     if not isinstance(method, ModelBased):
         raise UnsupportedError(
             Problem(
@@ -95,6 +89,18 @@ def hedge_failure(evaluation: Evaluation, assumptions: Assumptions | None = None
                 kind=UnsupportedError,
             )
         )
+    return method
+
+
+def hedge_failure(evaluation: Evaluation, assumptions: Assumptions | None = None) -> HedgeFailureAnswer:
+    """What each margin account of an evaluation would be asked for if its hedges failed.
+
+    Raises
+    ------
+    UnsupportedError
+        If the methodology has no scenarios of a model.
+    """
+    method = modelled(evaluation.methodology)
     assumptions = assumptions or Assumptions()
     result = evaluation.requirements.breakdown
     assert isinstance(result, UnitResult)

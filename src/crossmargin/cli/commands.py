@@ -344,6 +344,7 @@ def hedge_failure(
         Print JSON instead of a table.
     """
     from crossmargin.answers.hedge_failure import hedge_failure as of_evaluation
+    from crossmargin.answers.hedge_failure import modelled
     from crossmargin.cli import show_dependence
     from crossmargin.engine.evaluate import evaluate
     from crossmargin.methodologies.model_based.hedge_failure import Assumptions
@@ -362,6 +363,7 @@ def hedge_failure(
         ]
     )
     loaded = _loaded(positions, inputs, [methodology])
+    modelled(loaded.method)
     answer = of_evaluation(
         evaluate(loaded.book, loaded.market, loaded.method, loaded.policy),
         Assumptions(offset_cap=offset_cap, break_weight=break_weight, vol_rise=vol_rise, gap=gap),
