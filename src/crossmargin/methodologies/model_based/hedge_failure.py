@@ -23,7 +23,7 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import blocks, laid_out, scenario_pnl, worst_loss
 from crossmargin.basics.arrays import FloatArray, read_only
-from crossmargin.history.factors import Change
+from crossmargin.history.factors import Change, factor_of
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts, SetTable
 from crossmargin.methodologies.model_based.measures import tails
@@ -197,20 +197,27 @@ def _unknown(mapped: FactorMap, shifts: FloatArray) -> FloatArray:
 
 
 def _spikes(book: UnitBook, contracts: ModelContracts, assumptions: Assumptions) -> tuple[FloatArray, FloatArray]:
-    """Loss of a rise of all volatilities, without and with a gap in prices."""
-    shifts = np.zeros((3, len(contracts.mapped.factors)))
-    for k, factor in enumerate(contracts.mapped.factors):
-        rows = contracts.mapped.of_factor(k)
+    """Loss of a rise of all volatilities, those without a history too; without and with a gap in prices."""
+    inputs, mapped = contracts.inputs, contracts.mapped
+    bare = inputs.is_option & (mapped.vol < 0)
+    mapped = replace(
+        mapped,
+        factors=(*mapped.factors, factor_of("vol:without a history", Change.RELATIVE)),
+        vol=np.where(bare, len(mapped.factors), mapped.vol),
+    )
+    shifts = np.zeros((3, len(mapped.factors)))
+    for k, factor in enumerate(mapped.factors):
+        rows = mapped.of_factor(k)
         relative = factor.change is Change.RELATIVE
         if factor.kind == "vol" and len(rows):
             # An absolute factor moves by that part of what it moves.
-            size = 1.0 if relative else float(contracts.inputs.vol[rows].max())
+            size = 1.0 if relative else float(inputs.vol[rows].max())
             shifts[:, k] = math.log1p(assumptions.vol_rise) if relative else assumptions.vol_rise * size
         elif factor.kind in ("price", "forward") and len(rows):
-            size = float(np.abs(contracts.inputs.forward[rows]).max())
+            size = float(np.abs(inputs.forward[rows]).max())
             for row, move in ((1, -assumptions.gap), (2, assumptions.gap)):
                 shifts[row, k] = math.log1p(move) if relative else move * size
-    pnl = factor_unit_pnl(contracts.inputs, contracts.mapped, shifts).values
+    pnl = factor_unit_pnl(inputs, mapped, shifts).values
     loss, _ = worst_loss(book.holdings, pnl[:, :1])
     gapped, _ = worst_loss(book.holdings, pnl)
     return np.maximum(loss, 0.0), np.maximum(gapped, 0.0)

@@ -21,7 +21,8 @@ MOST_NAMED = 5
 def measure_words(measure: Measure) -> str:
     """`expected shortfall at 99%`."""
     what = "expected shortfall" if measure.tool is Tool.ES else "value at risk"
-    return f"{what} at {measure.level * 100:f}%".replace(".0%", "%")
+    level = f"{measure.level * 100:f}"
+    return f"{what} at {level.rstrip('0').rstrip('.') if '.' in level else level}%"
 
 
 def by_position(
