@@ -150,11 +150,5 @@ def test_sets_are_joined_with_their_words() -> None:
 
 def test_shapes_are_checked() -> None:
     with pytest.raises(ShapeError):
-        FactorScenarios(
-            name="x",
-            factors=FACTORS,
-            shifts=np.zeros((2, 2)),
-            times=np.zeros(2, np.int64),
-            sub_sample=np.zeros(2, np.int64),
-        )
+        drawn(FACTORS, np.zeros((2, 2)))
     assert drawn(FACTORS, np.zeros((2, 3))).words(1) == "draw 2"

@@ -106,8 +106,10 @@ def volatility_of(changes: FactorChanges, wanted: VolatilityFilter) -> tuple[Flo
     return np.sqrt(variance), np.sqrt(following)
 
 
-def scenario_set(known: Known, generation: Generation, *, name: str = "") -> FactorScenarios:
-    """Scenarios of a history as parameters want them.
+def scenario_set(
+    known: Known, generation: Generation, *, name: str = "", option: str = "observations"
+) -> FactorScenarios:
+    """Scenarios of a history as parameters want them; `option` says how many, for who asks for too many.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def scenario_set(known: Known, generation: Generation, *, name: str = "") -> Fac
             Problem(
                 found=f"{len(changes.times)} daily changes up to the time of the market, for {generation.observations} "
                 f"scenarios" + (f" and {seed} that start the filter" if seed else ""),
-                needed="Give a longer history, or ask for fewer observations (--option observations=N).",
+                needed=f"Give a longer history, or ask for fewer (--option {option}=N).",
             )
         )
     if generation.simulation is not None:
