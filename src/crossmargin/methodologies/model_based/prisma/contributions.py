@@ -68,7 +68,7 @@ def set_share(
         pnl = scenario_pnl(held, table.swept, np.arange(first, last))
         weights = np.zeros(pnl.shape)
         for k, rows in enumerate(samples):
-            one = pnl[:, rows]
+            one = pnl.take(rows, axis=1)
             times, of_excess = pure_multiple(
                 found.pure[first:last, k], found.excess[first:last, k], parameters.correlation_break, breaks=breaks
             )

@@ -227,7 +227,7 @@ def measure_set(
     for first, last in blocks(held.n_units, BLOCK_UNITS):
         pnl = scenario_pnl(held, table.swept, np.arange(first, last))
         for k, rows in enumerate(samples):
-            of_sample = pnl[:, rows]
+            of_sample = pnl.take(rows, axis=1)
             var_low[first:last, k] = value_at_risk(of_sample, pure_risk.level_low)
             at_quantile[first:last, k] = rows[_at_quantile(of_sample, var_low[first:last, k])]
             if breaks:
@@ -270,7 +270,7 @@ def event_losses(
 
 def aggregated_var(pnl: FloatArray, scenarios: FactorScenarios, parameters: PrismaParameters) -> FloatArray:
     """Value at risk as liquidity takes it: at its level, not scaled, of sub-samples as the measure sets' are."""
-    by_sample = [value_at_risk(pnl[:, rows], parameters.liquidity.level) for rows in sub_samples(scenarios)]
+    by_sample = [value_at_risk(pnl.take(rows, axis=1), parameters.liquidity.level) for rows in sub_samples(scenarios)]
     return aggregated(np.stack(by_sample, axis=-1), parameters.pure.aggregate)
 
 

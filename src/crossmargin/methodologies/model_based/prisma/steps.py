@@ -18,6 +18,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 
 import numpy as np
@@ -34,6 +35,7 @@ class Aggregate(StrEnum):
     MEDIAN = "median"
 
 
+@lru_cache(maxsize=256)
 def quantile_place(level: Decimal | float, n_scenarios: int) -> tuple[int, int, float]:
     """Between which order statistics the quantile lies, smallest first and from 0, and the weight of the second.
 
