@@ -75,8 +75,8 @@ FACTS: Mapping[str, tuple[float, float]] = {
     "lowest_ask": (SMALLEST, LARGEST),
     "highest_bid": (SMALLEST, LARGEST),
 }
-"""Kinds of facts, and from where to where each may be: an oracle's confidence (1 is full), open interest and what trades
-a day in contracts, deposits and borrows in units, and prices. `Market.facts` says what each is of."""
+"""Kinds of facts, and from where to where each may be: an oracle's confidence (1 is full), open interest and a day's
+volume in contracts, deposits and borrows in units, and prices. `Market.facts` says what each is of."""
 _LONGEST_DECIMAL = 64
 COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS, *FACT_COLUMNS)
 
