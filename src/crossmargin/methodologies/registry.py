@@ -15,6 +15,7 @@ _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
 _STANDARD = "crossmargin.methodologies.standard_margin"
 _SHORTFALL = "crossmargin.methodologies.model_based.expected_shortfall"
+_PRISMA = "crossmargin.methodologies.model_based.prisma"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
@@ -91,6 +92,9 @@ ENTRIES: dict[str, Entry] = {
         )
         for name in ("historical-es", "filtered-es", "monte-carlo-es")
     },
+    "prisma-like": Entry(
+        factory=_later(f"{_PRISMA}.method", "prisma_like"), family="prisma-like", package=_PRISMA, takes_history=True
+    ),
     "span": Entry(
         factory=_later("crossmargin.methodologies.span.method", "span"),
         family="span",
