@@ -6,11 +6,13 @@ public source states say which; the others are ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, TypeVar
 
 from crossmargin.basics.errors import CrossmarginError, ParameterError, Problem, raise_problems
@@ -153,7 +155,7 @@ class Measure:
     @property
     def least_scenarios(self) -> int:
         """Fewest scenarios of which one is beyond the level."""
-        return int(-(-1 // (1 - self.level)))
+        return math.ceil(1 / Fraction(1 - self.level))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
