@@ -149,6 +149,15 @@ def prisma_document(**changed: Any) -> dict[str, Any]:
     return document | {"maintenance_factor": "0.9"} | changed
 
 
+def span2_document(**changed: Any) -> dict[str, Any]:
+    """Parameters of span2-like for that history in which everything that is off is on."""
+    document = dict(methodology("span2-like").info.document)
+    document["generation"] = document["generation"] | {"observations": "250"}
+    document["hypothetical"] = {"crash": {"price:*": "-0.4", "vol:*": "0.5"}, "rally": {"price:ETH": "0.3"}}
+    document["wrong_way"] = {"underlyings": ["ETH"], "fall": "0.6"}
+    return document | changed
+
+
 WITH_HISTORY = tuple(name for name, entry in ENTRIES.items() if entry.takes_history)
 """Methods that margin nothing without a history of factors."""
 ON_HISTORY: dict[str, Any] = {"observations": "250"}

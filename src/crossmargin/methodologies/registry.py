@@ -15,6 +15,7 @@ _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
 _STANDARD = "crossmargin.methodologies.standard_margin"
 _SHORTFALL = "crossmargin.methodologies.model_based.expected_shortfall"
+_SPAN2 = "crossmargin.methodologies.model_based.span2"
 _PRISMA = "crossmargin.methodologies.model_based.prisma"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
@@ -92,6 +93,9 @@ ENTRIES: dict[str, Entry] = {
         )
         for name in ("historical-es", "filtered-es", "monte-carlo-es")
     },
+    "span2-like": Entry(
+        factory=_later(f"{_SPAN2}.method", "span2_like"), family="span2-like", package=_SPAN2, takes_history=True
+    ),
     "prisma-like": Entry(
         factory=_later(f"{_PRISMA}.method", "prisma_like"), family="prisma-like", package=_PRISMA, takes_history=True
     ),

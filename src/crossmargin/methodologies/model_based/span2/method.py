@@ -1,0 +1,190 @@
+"""`span2-like`, as the engine sees it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crossmargin.basics.errors import InputError, Problem
+from crossmargin.basics.explanation import Explanation
+from crossmargin.history.factors import Change, Factor
+from crossmargin.history.histories import FactorHistories
+from crossmargin.market.policy import MissingPolicy
+from crossmargin.market.snapshot import Market
+from crossmargin.methodologies.by_unit import Measured, UnitBook
+from crossmargin.methodologies.model_based.base import ModelBased
+from crossmargin.methodologies.model_based.charges import notes_on_volumes, require_volumes
+from crossmargin.methodologies.model_based.contracts import ModelContracts
+from crossmargin.methodologies.model_based.measures import require_scenarios
+from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool
+from crossmargin.methodologies.model_based.scenario_sets import Known, scenario_set, stress_set
+from crossmargin.methodologies.model_based.span2.explain import explain_unit
+from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters, WrongWay, load_parameters
+from crossmargin.methodologies.model_based.span2.recipe import (
+    FILTERED,
+    STRESS,
+    WRONG_WAY,
+    Span2Breakdown,
+    position_shares,
+    span2_requirement,
+)
+from crossmargin.methodologies.protocol import Level, ParametersInfo, Traits
+from crossmargin.portfolio.book import Book
+from crossmargin.scenarios.factor_scenarios import FactorScenarios, hypothetical, joined
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Span2Like(ModelBased):
+    """History and stress, mixed; what it costs to close; concentration; what falls with the account."""
+
+    parameters: Span2Parameters
+    name: str = "span2-like"
+    title: str = "like SPAN 2: filtered history and stress mixed, liquidity, concentration"
+    version: str = "1"
+    status: str = "inferred"
+
+    @property
+    def own_info(self) -> ParametersInfo:
+        """Parameter set."""
+        return self.parameters.info
+
+    @property
+    def factors(self) -> Factors:
+        """See `ModelBased.factors`."""
+        return self.parameters.factors
+
+    @property
+    def tail_measure(self) -> Measure:
+        """See `ModelBased.tail_measure`."""
+        return self.parameters.measure
+
+    @property
+    def horizon_days(self) -> int:
+        """See `ModelBased.horizon_days`."""
+        return self.parameters.generation.horizon_days
+
+    @property
+    def stress_days(self) -> Periods:
+        """See `ModelBased.stress_days`."""
+        return self.parameters.stress_periods
+
+    @property
+    def traits(self) -> Traits:
+        """Charges for size grow faster than it, so that two books together can need more than both alone."""
+        p = self.parameters
+        coherent = all(measure.tool is Tool.ES for measure in (p.measure, p.stress_measure))
+        by_size = bool(p.closing.impact or p.closing.rate)
+        return Traits(
+            convex=coherent,
+            homogeneous=not by_size,
+            subadditive=coherent and not by_size,
+            euler=True,
+            exact_integers=False,
+        )
+
+    def sets_at(self, known: Known, moment: datetime) -> Mapping[str, FactorScenarios]:
+        """See `ModelBased.sets_at`."""
+        p = self.parameters
+        filtered = scenario_set(known, p.generation)
+        require_scenarios(p.measure, len(filtered), FILTERED)
+        sets = {FILTERED: filtered}
+        if p.historical_share < 1:
+            sets[STRESS] = self._stress(known)
+            require_scenarios(p.stress_measure, len(sets[STRESS]), STRESS)
+        if p.wrong_way.underlyings:
+            sets[WRONG_WAY] = falls(filtered.factors, p.wrong_way)
+        return sets
+
+    def _stress(self, known: Known) -> FactorScenarios:
+        """Stressed days, then hypothetical moves."""
+        p = self.parameters
+        found = []
+        if p.stress_periods:
+            found.append(stress_set(known, p.stress_periods, p.generation.horizon_days))
+        if p.hypothetical:
+            found.append(hypothetical(known.changes.factors, p.hypothetical))
+        return joined(found, name=STRESS)
+
+    def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> ModelContracts:
+        """See `Methodology.price`."""
+        contracts = super().price(instruments, market, policy)
+        require_volumes(contracts)
+        return contracts
+
+    def measure(self, book: UnitBook, priced: ModelContracts) -> Measured:
+        """The recipe."""
+        b = span2_requirement(book, priced, self.parameters)
+        x = self.parameters.historical_share
+        components = {"historical": x * b.historical.value}
+        if b.stress is not None:
+            components["stress"] = (1 - x) * b.stress.value
+        components |= {"liquidity": b.liquidity, "concentration": b.concentration}
+        if b.wrong_way is not None:
+            components["wrong_way"] = b.wrong_way_charge
+        if b.volatility.any():
+            components["volatility_charge"] = b.volatility
+        account_initial = {}
+        if book.has_orders:
+            account_initial["open_orders"] = self.orders_charge(book, priced, b.requirement)
+        return Measured(
+            requirement_initial=b.requirement,
+            requirement_maintenance=b.maintenance,
+            components=components,
+            scenario_worst=np.where(b.historical.counts, b.historical.scenario, -1),
+            position_shares=lambda: position_shares(book, priced, self.parameters, b),
+            account_initial=account_initial,
+            account_maintenance={name: np.zeros(book.n_accounts) for name in account_initial},
+            detail=b,
+        )
+
+    def explain_unit(
+        self, book: UnitBook, priced: ModelContracts, measured: Measured, unit: int, level: Level
+    ) -> Explanation:
+        """See `ByUnit.explain_unit`."""
+        assert isinstance(measured.detail, Span2Breakdown)
+        name = self._unit_names(book, priced)[unit]
+        return explain_unit(name, self.name, book, priced, self.parameters, measured.detail, unit, level)
+
+    def notes(self, book: Book, priced: ModelContracts) -> tuple[str, ...]:
+        """See `ModelBased.notes`; and of what nobody says how much trades."""
+        return (*super().notes(book, priced), *notes_on_volumes(priced))
+
+
+def falls(factors: tuple[Factor, ...], wrong_way: WrongWay) -> FactorScenarios:
+    """One scenario in which what defaults with an account falls, and nothing else moves.
+
+    Raises
+    ------
+    InputError
+        For an underlying whose price is no factor, or one that changes absolutely: a part of it is no change.
+    """
+    place = {factor.name: factor for factor in factors}
+    moves = {}
+    problems = []
+    for underlying in wrong_way.underlyings:
+        factor = place.get(f"price:{underlying}")
+        if factor is None or factor.change is not Change.RELATIVE:
+            problems.append(
+                Problem(
+                    found=f"wrong_way names '{underlying}', whose price is no relative factor of the history",
+                    needed=f"Add 'price:{underlying}' to the history, or leave it out of wrong_way.underlyings.",
+                )
+            )
+        moves[f"price:{underlying}"] = math.log1p(-wrong_way.fall)
+    if problems:
+        raise InputError(problems)
+    title = f"{', '.join(wrong_way.underlyings)} down by {wrong_way.fall:.0%}"
+    return hypothetical(factors, {title: moves}, name=WRONG_WAY)
+
+
+def span2_like(
+    parameters: str | Path | dict[str, Any] | None = None, *, history: FactorHistories | None = None, **overrides: Any
+) -> Span2Like:
+    """The methodology: parameters by name, file or document, and a history of the factors."""
+    return Span2Like(parameters=load_parameters(parameters, **overrides), history=history)
