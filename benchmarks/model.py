@@ -125,7 +125,7 @@ def scalar_filter(factors: int) -> FloatArray:
     packages=("numpy",),
 )
 def generation() -> Timed:
-    """Filtered scenarios of 500 factors x 2,500 days, from levels: changes by the rules for gaps and rolls, EWMA, rescaled."""
+    """Filtered scenarios of 500 factors x 2,500 days, from levels: changes by the rules, EWMA, rescaled."""
     wanted = method(N_DAYS)
 
     def ours() -> FloatArray:
@@ -166,7 +166,7 @@ def million() -> Book:
     packages=("numpy", "numba", "scipy"),
 )
 def filtered_million() -> Timed:
-    """A million accounts x 20 positions under `filtered-es`, 1,000 scenarios: both levels of requirement, option value."""
+    """A million accounts x 20 positions under `filtered-es`, 1,000 scenarios: both levels, option value."""
     compiled_kernels()
     made = method(1_000)
     priced: ModelContracts = made.price(million().instruments, market(), MissingPolicy())
