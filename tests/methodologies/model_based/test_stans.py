@@ -119,7 +119,7 @@ def test_contributions_sum_and_are_slopes() -> None:
 def test_where_the_largest_underlying_alone_is_the_worst_its_positions_bear_it() -> None:
     """Rare: another underlying has to help in the worst draws under every pairing. Small hedges do in few draws."""
     method, at = made(draws="200"), market()
-    books = {f"{k}": {"A-PERP": 10.0, "B-PERP": -0.02 * k, "C-PERP": 0.01 * k} for k in range(1, 40)}
+    books = {f"{k}": {"A-PERP": 10.0, "B-PERP": -k / 50, "C-PERP": k / 100} for k in range(1, 40)}
     found = evaluated(books, at, method)
     detail = found.requirements.breakdown.measured.detail
     binding = np.flatnonzero(detail.concentration_binds & (detail.add_on > 0))
