@@ -15,9 +15,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from crossmargin.basics.errors import CrossmarginError, ParameterError, Problem, raise_problems
+from crossmargin.basics.errors import CrossmarginError
 from crossmargin.history.factors import Change, factor_of
-from crossmargin.methodologies.parameter_files import ParameterReader, shown
+from crossmargin.methodologies.parameter_files import ParameterReader, overrides_of, shown
 from crossmargin.scenarios.factor_scenarios import Horizon
 
 
@@ -325,21 +325,10 @@ def overridden(
 
     Raises
     ------
-    ParameterError
+    UnknownOptionError
         Naming every override that there is not.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    unknown = sorted(set(given) - set(places))
-    raise_problems(
-        [
-            Problem(
-                found=f"'{name}' is no parameter that can be overridden",
-                needed=f"Those that can: {', '.join(places)}. Change others in a parameter file of your own.",
-                kind=ParameterError,
-            )
-            for name in unknown
-        ]
-    )
+    given = overrides_of(overrides, places)
     for name, value in given.items():
         document = _with(document, places[name], value)
     return document
