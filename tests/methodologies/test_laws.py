@@ -97,6 +97,20 @@ VARIATIONS["prisma-like"] |= {
         "kappa": "3",
     },
 }
+VARIATIONS["span2-like"] |= {
+    "hypothetical, wrong way, size costs the same": {
+        "parameters": books.span2_document(impact="0", rate="0"),
+        "history": books.history(),
+    },
+    "hypothetical, wrong way": {"parameters": books.span2_document(), "history": books.history()},
+    "history alone, value at risk, volatility charged": {
+        "history": books.history().of_factors(["price:BTC", "price:ETH", "price:SPX"]),
+        **books.ON_HISTORY,
+        "vol_without_history": "charge",
+        "historical_weight": "1",
+        "measure": "var",
+    },
+}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
 _STANDARD = "crossmargin.methodologies.standard_margin"
 _SHORTFALL = "crossmargin.methodologies.model_based.expected_shortfall"
 _PRISMA = "crossmargin.methodologies.model_based.prisma"
+_SPAN2 = "crossmargin.methodologies.model_based.span2"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
@@ -94,6 +95,9 @@ ENTRIES: dict[str, Entry] = {
     },
     "prisma-like": Entry(
         factory=_later(f"{_PRISMA}.method", "prisma_like"), family="prisma-like", package=_PRISMA, takes_history=True
+    ),
+    "span2-like": Entry(
+        factory=_later(f"{_SPAN2}.method", "span2_like"), family="span2-like", package=_SPAN2, takes_history=True
     ),
     "span": Entry(
         factory=_later("crossmargin.methodologies.span.method", "span"),

@@ -16,8 +16,7 @@ from crossmargin.methodologies.model_based.expected_shortfall.recipe import (
     ShortfallBreakdown,
 )
 from crossmargin.methodologies.model_based.measures import Tails
-from crossmargin.methodologies.model_based.parameters import Tool
-from crossmargin.methodologies.model_based.words import measure_words
+from crossmargin.methodologies.model_based.words import at_level, tail_node, volatility_node
 from crossmargin.methodologies.protocol import Level
 
 USD = "USD"
@@ -35,16 +34,7 @@ def explain_unit(
 ) -> Explanation:
     """The requirement of a unit."""
     initial = _initial(name, method, book, contracts, parameters, b, unit)
-    if level == "initial":
-        return initial
-    return Explanation(
-        label=f"maintenance of {name}",
-        value=float(b.maintenance[unit]),
-        unit=USD,
-        rule="product",
-        parts=(Explanation(label="maintenance factor", value=parameters.maintenance_factor), initial),
-        source=f"{method}: maintenance is a fraction of initial",
-    )
+    return at_level(method, name, initial, float(b.maintenance[unit]), parameters.maintenance_factor, level)
 
 
 def _initial(
@@ -58,14 +48,7 @@ def _initial(
 ) -> Explanation:
     parts = [_with_buffer(method, contracts, parameters, b, unit)]
     if b.volatility[unit]:
-        parts.append(
-            Explanation(
-                label="volatility without a history: net vega of each underlying",
-                value=float(b.volatility[unit]),
-                unit=USD,
-                source=f"{method}: volatility moves by {parameters.factors.vol_charge:.0%} of itself, the wrong way",
-            )
-        )
+        parts.append(volatility_node(method, float(b.volatility[unit]), parameters.factors.vol_charge))
     if b.apart is not None:
         parts.append(_beyond_cap(method, book, contracts, parameters, b, unit))
     charged = float(b.with_buffer[unit] + b.volatility[unit] + b.beyond_cap[unit])
@@ -107,23 +90,8 @@ def _initial(
 def _tail(
     method: str, contracts: ModelContracts, parameters: ShortfallParameters, t: Tails, name: str, unit: int
 ) -> Explanation:
-    scenarios = contracts.sets[name].scenarios
-    words = scenarios.words(int(t.scenario[unit]))
-    worst = (
-        ""
-        if not t.counts[unit]
-        else f"; the worst is '{words}'"
-        if parameters.measure.tool is Tool.ES
-        else f": '{words}'"
-    )
     what = {BASE: "", STRESS: " of stressed days", LONG_RUN: " of the long history"}[name]
-    return Explanation(
-        label=f"{measure_words(parameters.measure)}{what} in {len(scenarios):,} scenarios{worst}",
-        value=float(t.value[unit]),
-        unit=USD,
-        source=f"{method}: losses of the whole portfolio, scenario by scenario",
-        note="" if t.counts[unit] else "it gains in its worst scenarios: nothing is asked for",
-    )
+    return tail_node(method, contracts.sets[name].scenarios, parameters.measure, t, unit, what)
 
 
 def _with_buffer(
