@@ -162,7 +162,8 @@ def span2_document(*, impact: str = "0.5", rate: str = "0.25", **changed: Any) -
     document["liquidity"] = {"impact": impact}
     document["concentration"] = {"threshold_days": "0.5", "rate": rate}
     # The laws call an account by another name, or its sides: what is said of it goes with it.
-    named = dict.fromkeys(("ann", "0ann", "zann"), ["BTC", "SPX"]) | dict.fromkeys(("cid", "long", "short"), ["BTC"])
+    named = {name: ["BTC", "SPX"] for name in ("ann", "0ann", "zann")}
+    named |= {name: ["BTC"] for name in ("cid", "long", "short")}
     named |= {"a set": ["ETH"], "alice": ["BTC", "ETH"]}
     document["wrong_way"] = {"rate": "0.1", "accounts": named}
     return document | {"maintenance_factor": "0.9"} | changed
@@ -172,6 +173,12 @@ WITH_HISTORY = tuple(name for name, entry in ENTRIES.items() if entry.takes_hist
 """Methods that margin nothing without a history of factors."""
 ON_HISTORY: dict[str, Any] = {"observations": "250"}
 """So that the history of the tests is long enough."""
+
+WITHOUT_STRESS: dict[str, dict[str, str]] = {
+    "prisma-like": {"stress_weight": "0"},
+    "span2-like": {"historical_weight": "1"},
+}
+"""What a method needs to be told where a history has none of its stressed days."""
 
 
 def made(method: str) -> Methodology:

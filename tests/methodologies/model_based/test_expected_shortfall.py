@@ -271,7 +271,8 @@ def test_crude_oil_below_zero_goes_through_every_path(name: str) -> None:
     levels[300] = -37.63
     history = history_of({"price:CL": levels, "price:ES": 4000 * np.exp(np.cumsum(0.01 * rng.standard_normal(401)))})
     market = of_quotes(future("CL", 18.0), future("ES", 4000.0), CL=18.0, ES=4000.0)
-    method = methodology(name, books.PARAMETERS.get(name), history=history, **books.ON_HISTORY)
+    options = books.ON_HISTORY | books.WITHOUT_STRESS.get(name, {})
+    method = methodology(name, books.PARAMETERS.get(name), history=history, **options)
     found = evaluated({"long": {"CL-FUT": 1000}, "short": {"CL-FUT": -1000}}, market, method)
     required = found.requirements.requirement_initial
     assert np.isfinite(required).all()
