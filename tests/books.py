@@ -149,36 +149,19 @@ def prisma_document(**changed: Any) -> dict[str, Any]:
     return document | {"maintenance_factor": "0.9"} | changed
 
 
-def span2_document(*, impact: str = "0.5", rate: str = "0.25", **changed: Any) -> dict[str, Any]:
-    """Parameters of span2-like for that history: hypothetical scenarios, and accounts with wrong-way positions."""
+def span2_document(**changed: Any) -> dict[str, Any]:
+    """Parameters of span2-like for that history in which everything that is off is on."""
     document = dict(methodology("span2-like").info.document)
-    document["generation"] = document["generation"] | {"observations": "250", "horizon_days": "2"}
-    document["stress_statistic"] = "measure"
-    document["stress_periods"] = {"a week": ["2025-08-04", "2025-08-08"], "an older one": ["2021-05-17", "2021-05-21"]}
-    document["hypothetical"] = {
-        "all fall": {"price:*": "-0.2", "vol:*": "0.5"},
-        "coins rise, stocks do not": {"price:*": "0.3", "price:SPX": "0"},
-    }
-    document["liquidity"] = {"impact": impact}
-    document["concentration"] = {"threshold_days": "0.5", "rate": rate}
-    # The laws call an account by another name, or its sides: what is said of it goes with it.
-    named = {name: ["BTC", "SPX"] for name in ("ann", "0ann", "zann")}
-    named |= {name: ["BTC"] for name in ("cid", "long", "short")}
-    named |= {"a set": ["ETH"], "alice": ["BTC", "ETH"]}
-    document["wrong_way"] = {"rate": "0.1", "accounts": named}
-    return document | {"maintenance_factor": "0.9"} | changed
+    document["generation"] = document["generation"] | {"observations": "250"}
+    document["hypothetical"] = {"crash": {"price:*": "-0.4", "vol:*": "0.5"}, "rally": {"price:ETH": "0.3"}}
+    document["wrong_way"] = {"underlyings": ["ETH"], "fall": "0.6"}
+    return document | changed
 
 
 WITH_HISTORY = tuple(name for name, entry in ENTRIES.items() if entry.takes_history)
 """Methods that margin nothing without a history of factors."""
 ON_HISTORY: dict[str, Any] = {"observations": "250"}
 """So that the history of the tests is long enough."""
-
-WITHOUT_STRESS: dict[str, dict[str, str]] = {
-    "prisma-like": {"stress_weight": "0"},
-    "span2-like": {"historical_weight": "1"},
-}
-"""What a method needs to be told where a history has none of its stressed days."""
 
 
 def made(method: str) -> Methodology:

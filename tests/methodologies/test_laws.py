@@ -78,6 +78,16 @@ VARIATIONS["filtered-es"] |= {
     "a buffer": {"parameters": books.shortfall_document("buffer"), "history": books.history()},
     "stressed days": {"parameters": books.shortfall_document("stressed_weight"), "history": books.history()},
 }
+VARIATIONS["span2-like"] |= {
+    "hypothetical moves, wrong way": {"parameters": books.span2_document(), "history": books.history()},
+    "size costs the same": {
+        "parameters": books.span2_document(
+            liquidity={"impact": "0"}, concentration={"threshold_days": "1", "rate": "0"}
+        ),
+        "history": books.history(),
+    },
+    "history alone": {"history": books.history(), **books.ON_HISTORY, "historical_share": "1"},
+}
 VARIATIONS["prisma-like"] |= {
     "groups, events, errors, median of three": {
         "parameters": books.prisma_document(),
@@ -95,20 +105,6 @@ VARIATIONS["prisma-like"] |= {
         "vol_without_history": "charge",
         "stress_weight": "0",
         "kappa": "3",
-    },
-}
-VARIATIONS["span2-like"] |= {
-    "hypothetical, wrong way, size costs the same": {
-        "parameters": books.span2_document(impact="0", rate="0"),
-        "history": books.history(),
-    },
-    "hypothetical, wrong way": {"parameters": books.span2_document(), "history": books.history()},
-    "history alone, value at risk, volatility charged": {
-        "history": books.history().of_factors(["price:BTC", "price:ETH", "price:SPX"]),
-        **books.ON_HISTORY,
-        "vol_without_history": "charge",
-        "historical_weight": "1",
-        "measure": "var",
     },
 }
 

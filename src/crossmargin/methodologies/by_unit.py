@@ -57,8 +57,6 @@ class UnitBook:
         Units of the asset; negative is owed.
     cut : object
         What a recipe has cut out of the units; see `ByUnit.cut`.
-    account_names : tuple of str
-        Of the margin accounts; a recipe may have rules for some of them.
     """
 
     layout: Layout
@@ -73,7 +71,6 @@ class UnitBook:
     cash_asset: IntArray
     cash_amount: FloatArray
     cut: Any = None
-    account_names: tuple[str, ...] = ()
 
     @property
     def holdings(self) -> Holdings:
@@ -413,7 +410,6 @@ class ByUnit(ABC):
             cash_asset=cash_asset,
             cash_amount=cash_amount,
             cut=self.cut(layout.holdings, priced),
-            account_names=book.margin_accounts,
         )
 
     def unit_name(self, book: UnitBook, priced: Priced, unit: int) -> str:

@@ -149,7 +149,6 @@ def document(name: str, **sections: Any) -> dict[str, Any]:
     """Parameters of a method that ships, with parts of sections replaced."""
     made = dict(methodology(name).info.document)
     for section, change in sections.items():
-        made[section] = (
-            made[section] | change if isinstance(change, dict) and isinstance(made[section], dict) else change
-        )
+        merged = isinstance(change, dict) and section not in ("stress_periods", "hypothetical")
+        made[section] = made[section] | change if merged else change
     return made

@@ -267,12 +267,11 @@ def test_more_history_never_changes_the_past(name: str) -> None:
 @pytest.mark.parametrize("name", books.WITH_HISTORY)
 def test_crude_oil_below_zero_goes_through_every_path(name: str) -> None:
     rng = np.random.default_rng(2)
-    levels = 50 + np.cumsum(0.6 * rng.standard_normal(401))
-    levels[300] = -37.63
-    history = history_of({"price:CL": levels, "price:ES": 4000 * np.exp(np.cumsum(0.01 * rng.standard_normal(401)))})
+    levels = 50 + np.cumsum(0.6 * rng.standard_normal(2301))
+    levels[2200] = -37.63
+    history = history_of({"price:CL": levels, "price:ES": 4000 * np.exp(np.cumsum(0.01 * rng.standard_normal(2301)))})
     market = of_quotes(future("CL", 18.0), future("ES", 4000.0), CL=18.0, ES=4000.0)
-    options = books.ON_HISTORY | books.WITHOUT_STRESS.get(name, {})
-    method = methodology(name, books.PARAMETERS.get(name), history=history, **options)
+    method = methodology(name, books.PARAMETERS.get(name), history=history, **books.ON_HISTORY)
     found = evaluated({"long": {"CL-FUT": 1000}, "short": {"CL-FUT": -1000}}, market, method)
     required = found.requirements.requirement_initial
     assert np.isfinite(required).all()

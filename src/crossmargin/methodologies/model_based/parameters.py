@@ -155,7 +155,7 @@ class Measure:
     @property
     def least_scenarios(self) -> int:
         """Fewest scenarios of which one is beyond the level."""
-        return math.ceil(1 / Fraction(1 - self.level))
+        return least_scenarios(self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +353,16 @@ def _with(section: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dic
     elif not isinstance(value, str | bool | None):
         value = str(value)
     return {**section, head: value}
+
+
+def least_scenarios(level: Decimal) -> int:
+    """Fewest scenarios of which one is beyond the level: 99.5% needs 200."""
+    return math.ceil(1 / (1 - Fraction(level)))
+
+
+def percent(level: Decimal) -> str:
+    """`99.5%`."""
+    return f"{float(level) * 100:g}%"
 
 
 def whole(read: ParameterReader, section: Mapping[str, Any], key: str, where: str, low: int, high: int) -> int:

@@ -12,8 +12,7 @@ from crossmargin.basics.quantities import format_quantity
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.measures import Tails
-from crossmargin.methodologies.model_based.parameters import Measure, Tool
-from crossmargin.methodologies.protocol import Level
+from crossmargin.methodologies.model_based.parameters import Measure, Tool, percent
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
 
 USD = "USD"
@@ -24,86 +23,7 @@ MOST_NAMED = 5
 def measure_words(measure: Measure) -> str:
     """`expected shortfall at 99%`."""
     what = "expected shortfall" if measure.tool is Tool.ES else "value at risk"
-    level = f"{measure.level * 100:f}"
-    return f"{what} at {level.rstrip('0').rstrip('.') if '.' in level else level}%"
-
-
-def tail_node(
-    method: str, scenarios: FactorScenarios, measure: Measure, found: Tails, unit: int, what: str = ""
-) -> Explanation:
-    """What a measure asks for of a unit's losses in a set of scenarios.
-
-    Parameters
-    ----------
-    what : str
-        Of which scenarios, if they are not simply all: begins with a blank.
-    """
-    words = scenarios.words(int(found.scenario[unit]))
-    worst = "" if not found.counts[unit] else f"; the worst is '{words}'" if measure.tool is Tool.ES else f": '{words}'"
-    return Explanation(
-        label=f"{measure_words(measure)}{what} in {len(scenarios):,} scenarios{worst}",
-        value=float(found.value[unit]),
-        unit=USD,
-        source=f"{method}: losses of the whole portfolio, scenario by scenario",
-        note="" if found.counts[unit] else "it gains in its worst scenarios: nothing is asked for",
-    )
-
-
-def weighted(method: str, weight: float, part: Explanation) -> Explanation:
-    """A part of what `part` asks for."""
-    return Explanation(
-        label=f"{100 * weight:g}% of {part.label}",
-        value=weight * part.value,
-        unit=USD,
-        rule="product",
-        parts=(Explanation(label="weight", value=weight), part),
-        source=part.source or method,
-    )
-
-
-def volatility_node(method: str, charge: float, move: float) -> Explanation:
-    """The charge for volatilities without a history, which move by `move` of themselves."""
-    return Explanation(
-        label="volatility without a history: net vega of each underlying",
-        value=charge,
-        unit=USD,
-        source=f"{method}: volatility moves by {move:.0%} of itself, the wrong way",
-    )
-
-
-def spread_node(
-    method: str, total: float, book: UnitBook, contracts: ModelContracts, unit: int, charge: FloatArray
-) -> Explanation:
-    """Half of what ask is above bid, position by position."""
-    held = book.holdings
-
-    def factors(k: int) -> tuple[Explanation, ...]:
-        return (
-            Explanation(label="contracts", value=abs(float(held.quantity[k]))),
-            Explanation(
-                label="half the spread of one", value=float(contracts.spread[int(held.instrument[k])]), unit=USD
-            ),
-        )
-
-    return by_position(
-        "from mid to bid or ask", total, book, contracts, unit, charge, factors, f"{method}: half of bid to ask"
-    )
-
-
-def at_level(
-    method: str, name: str, initial: Explanation, maintenance: float, factor: float, level: Level
-) -> Explanation:
-    """The requirement at a level, where maintenance is `factor` times initial."""
-    if level == "initial":
-        return initial
-    return Explanation(
-        label=f"maintenance of {name}",
-        value=maintenance,
-        unit=USD,
-        rule="product",
-        parts=(Explanation(label="maintenance factor", value=factor), initial),
-        source=f"{method}: maintenance is a fraction of initial",
-    )
+    return f"{what} at {percent(measure.level)}"
 
 
 def by_position(
@@ -146,4 +66,43 @@ def by_position(
         parts.append(Explanation(label=count, value=float(np.sum(charge[rest])), unit=USD, source=source))
     return Explanation(
         label=label, value=total, unit=USD, rule="sum" if parts else "", parts=tuple(parts), source=source
+    )
+
+
+def tail_node(
+    words: str, scenarios: FactorScenarios, found: Tails, measure: Measure, unit: int, *, source: str
+) -> Explanation:
+    """What is asked for of a unit's losses in a set of scenarios, and the worst of them by name."""
+    worst = scenarios.words(int(found.scenario[unit]))
+    counts = bool(found.counts[unit])
+    said = "" if not counts else f"; the worst is '{worst}'" if measure.tool is Tool.ES else f": '{worst}'"
+    one = len(scenarios) == 1
+    return Explanation(
+        label=f"{words}: {'loss' if one else f'{measure_words(measure)} in {len(scenarios):,} scenarios'}{said}",
+        value=float(found.value[unit]),
+        unit=USD,
+        source=source,
+        note="" if counts else "it gains there: nothing is asked for",
+    )
+
+
+def volatility_node(method: str, value: float, vol_charge: float) -> Explanation:
+    """The charge for volatilities without a history."""
+    return Explanation(
+        label="volatility without a history: net vega of each underlying",
+        value=value,
+        unit=USD,
+        source=f"{method}: volatility moves by {vol_charge:.0%} of itself, the wrong way",
+    )
+
+
+def maintenance_of(name: str, method: str, value: float, factor: float, initial: Explanation) -> Explanation:
+    """Maintenance as a fraction of initial."""
+    return Explanation(
+        label=f"maintenance of {name}",
+        value=value,
+        unit=USD,
+        rule="product",
+        parts=(Explanation(label="maintenance factor", value=factor), initial),
+        source=f"{method}: maintenance is a fraction of initial",
     )

@@ -16,7 +16,8 @@ from crossmargin.methodologies.model_based.expected_shortfall.recipe import (
     ShortfallBreakdown,
 )
 from crossmargin.methodologies.model_based.measures import Tails
-from crossmargin.methodologies.model_based.words import at_level, tail_node, volatility_node
+from crossmargin.methodologies.model_based.parameters import Tool
+from crossmargin.methodologies.model_based.words import maintenance_of, measure_words, volatility_node
 from crossmargin.methodologies.protocol import Level
 
 USD = "USD"
@@ -34,7 +35,9 @@ def explain_unit(
 ) -> Explanation:
     """The requirement of a unit."""
     initial = _initial(name, method, book, contracts, parameters, b, unit)
-    return at_level(method, name, initial, float(b.maintenance[unit]), parameters.maintenance_factor, level)
+    if level == "initial":
+        return initial
+    return maintenance_of(name, method, float(b.maintenance[unit]), parameters.maintenance_factor, initial)
 
 
 def _initial(
@@ -90,8 +93,23 @@ def _initial(
 def _tail(
     method: str, contracts: ModelContracts, parameters: ShortfallParameters, t: Tails, name: str, unit: int
 ) -> Explanation:
+    scenarios = contracts.sets[name].scenarios
+    words = scenarios.words(int(t.scenario[unit]))
+    worst = (
+        ""
+        if not t.counts[unit]
+        else f"; the worst is '{words}'"
+        if parameters.measure.tool is Tool.ES
+        else f": '{words}'"
+    )
     what = {BASE: "", STRESS: " of stressed days", LONG_RUN: " of the long history"}[name]
-    return tail_node(method, contracts.sets[name].scenarios, parameters.measure, t, unit, what)
+    return Explanation(
+        label=f"{measure_words(parameters.measure)}{what} in {len(scenarios):,} scenarios{worst}",
+        value=float(t.value[unit]),
+        unit=USD,
+        source=f"{method}: losses of the whole portfolio, scenario by scenario",
+        note="" if t.counts[unit] else "it gains in its worst scenarios: nothing is asked for",
+    )
 
 
 def _with_buffer(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from crossmargin.basics.explanation import Explanation
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
-from crossmargin.methodologies.model_based.prisma.parameters import PrismaParameters, percent
+from crossmargin.methodologies.model_based.parameters import percent
+from crossmargin.methodologies.model_based.prisma.parameters import PrismaParameters
 from crossmargin.methodologies.model_based.prisma.recipe import (
     EVENT,
     FILTERED,
@@ -14,7 +15,7 @@ from crossmargin.methodologies.model_based.prisma.recipe import (
     PrismaBreakdown,
 )
 from crossmargin.methodologies.model_based.prisma.steps import Aggregate
-from crossmargin.methodologies.model_based.words import USD, by_position
+from crossmargin.methodologies.model_based.words import USD, by_position, maintenance_of, volatility_node
 from crossmargin.methodologies.protocol import Level
 
 _RULE = {Aggregate.MEAN: "mean", Aggregate.LARGEST: "greater of", Aggregate.MEDIAN: "median"}
@@ -37,14 +38,7 @@ def explain_unit(
         parts.append(_events(method, contracts, b, unit))
     parts.append(_liquidity(method, book, contracts, parameters, b, unit))
     if b.volatility[unit]:
-        parts.append(
-            Explanation(
-                label="volatility without a history: net vega of each underlying",
-                value=float(b.volatility[unit]),
-                unit=USD,
-                source=f"{method}: volatility moves by {parameters.factors.vol_charge:.0%} of itself, the wrong way",
-            )
-        )
+        parts.append(volatility_node(method, float(b.volatility[unit]), parameters.factors.vol_charge))
     initial = Explanation(
         label=f"requirement of {name}",
         value=float(b.requirement[unit]),
@@ -55,14 +49,7 @@ def explain_unit(
     )
     if level == "initial":
         return initial
-    return Explanation(
-        label=f"maintenance of {name}",
-        value=float(b.maintenance[unit]),
-        unit=USD,
-        rule="product",
-        parts=(Explanation(label="maintenance factor", value=parameters.maintenance_factor), initial),
-        source=f"{method}: maintenance is a fraction of initial",
-    )
+    return maintenance_of(name, method, float(b.maintenance[unit]), parameters.maintenance_factor, initial)
 
 
 def _market_risk(

@@ -20,14 +20,12 @@ from crossmargin.methodologies.by_unit import Measured, UnitBook
 from crossmargin.methodologies.model_based.base import UNIT, ModelBased
 from crossmargin.methodologies.model_based.charges import notes_on_volumes, require_volumes
 from crossmargin.methodologies.model_based.contracts import ModelContracts
-from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool
+from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool, least_scenarios, percent
 from crossmargin.methodologies.model_based.prisma.contributions import position_shares
 from crossmargin.methodologies.model_based.prisma.explain import explain_unit
 from crossmargin.methodologies.model_based.prisma.parameters import (
     PrismaParameters,
-    least_scenarios,
     load_parameters,
-    percent,
 )
 from crossmargin.methodologies.model_based.prisma.recipe import (
     EVENT,

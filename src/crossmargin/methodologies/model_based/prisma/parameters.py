@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from crossmargin.basics.errors import raise_problems
 from crossmargin.instruments.table import Kind
 from crossmargin.methodologies.model_based import parameters as common
-from crossmargin.methodologies.model_based.parameters import Factors, Generation, Periods
+from crossmargin.methodologies.model_based.parameters import Factors, Generation, Periods, least_scenarios
 from crossmargin.methodologies.model_based.prisma.steps import Aggregate
 from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
 from crossmargin.methodologies.protocol import ParametersInfo
@@ -285,13 +284,3 @@ def _groups(read: ParameterReader, document: Mapping[str, Any]) -> dict[str, str
         else:
             groups[str(underlying)] = group
     return groups
-
-
-def least_scenarios(level: Decimal) -> int:
-    """Fewest scenarios of which one is beyond the level."""
-    return math.ceil(1 / (1 - Fraction(level)))
-
-
-def percent(level: Decimal) -> str:
-    """`99.5%`."""
-    return f"{float(level) * 100:g}%"

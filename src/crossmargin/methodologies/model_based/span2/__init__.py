@@ -1,1 +1,1 @@
-"""A margin like SPAN 2: history and stress, mixed, and what it costs to close what is large."""
+"""A model like SPAN 2: history and stress mixed, what it costs to close, concentration."""

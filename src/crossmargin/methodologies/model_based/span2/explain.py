@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from crossmargin.basics.explanation import Explanation
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
-from crossmargin.methodologies.model_based.measures import Tails
-from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters, StressStatistic
-from crossmargin.methodologies.model_based.span2.recipe import HISTORICAL, STRESS, Span2Breakdown, WrongWay
-from crossmargin.methodologies.model_based.words import (
-    USD,
-    at_level,
-    by_position,
-    spread_node,
-    tail_node,
-    volatility_node,
-    weighted,
-)
+from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters
+from crossmargin.methodologies.model_based.span2.recipe import FILTERED, STRESS, WORST, WRONG_WAY, Span2Breakdown
+from crossmargin.methodologies.model_based.words import USD, by_position, maintenance_of, tail_node, volatility_node
 from crossmargin.methodologies.protocol import Level
 
 
@@ -31,155 +24,129 @@ def explain_unit(
     level: Level,
 ) -> Explanation:
     """The requirement of a unit."""
-    parts = [_market_risk(method, contracts, parameters, b, unit)]
-    if b.liquidity[unit]:
-        parts.append(_liquidity(method, book, contracts, parameters, b, unit))
-    if b.size.concentration_sum[unit]:
+    parts = [_mixed(method, contracts, parameters, b, unit), _liquidity(method, book, contracts, parameters, b, unit)]
+    if b.concentration[unit]:
         parts.append(_concentration(method, book, contracts, parameters, b, unit))
+    if b.wrong_way is not None:
+        parts.append(
+            tail_node(
+                "wrong way: what falls with the account",
+                contracts.sets[WRONG_WAY].scenarios,
+                b.wrong_way,
+                WORST,
+                unit,
+                source=f"{method}: ours",
+            )
+        )
     if b.volatility[unit]:
         parts.append(volatility_node(method, float(b.volatility[unit]), parameters.factors.vol_charge))
-    if b.wrong_way is not None and b.wrong_way.charge[unit]:
-        parts.append(_wrong_way(method, book, contracts, parameters, b.wrong_way, unit))
     initial = Explanation(
         label=f"requirement of {name}",
         value=float(b.requirement[unit]),
         unit=USD,
         rule="sum",
         parts=tuple(parts),
-        source=f"{method}: x historical + (1 - x) stress + liquidity + concentration",
+        source=f"{method}: losses, mixed, and what it costs to close are added",
     )
-    return at_level(method, name, initial, float(b.maintenance[unit]), parameters.maintenance_factor, level)
+    if level == "initial":
+        return initial
+    return maintenance_of(name, method, float(b.maintenance[unit]), parameters.maintenance_factor, initial)
 
 
-def _market_risk(
+def _mixed(
     method: str, contracts: ModelContracts, parameters: Span2Parameters, b: Span2Breakdown, unit: int
 ) -> Explanation:
-    x, measure = parameters.historical_weight, parameters.measure
-    scenarios = contracts.sets[HISTORICAL].scenarios
-    historical = tail_node(method, scenarios, measure, b.historical, unit, " of history")
-    if b.stress is None:
-        return historical
+    source = f"{method}: x historical + (1 - x) stress"
+    x = parameters.historical_share
+    tails = [(x, FILTERED, b.historical, parameters.measure, "history, filtered")]
+    if b.stress is not None:
+        tails.append((1 - x, STRESS, b.stress, parameters.stress_measure, "stress"))
     return Explanation(
-        label="market risk",
-        value=float(b.market_risk[unit]),
+        label="history and stress",
+        value=float(b.mixed[unit]),
         unit=USD,
         rule="sum",
-        parts=(
-            weighted(method, x, historical),
-            weighted(method, 1 - x, _stress(method, contracts, parameters, b.stress, unit)),
+        parts=tuple(
+            Explanation(
+                label=f"{weight:.0%} of {words}",
+                value=float(weight * found.value[unit]),
+                unit=USD,
+                rule="product",
+                parts=(
+                    Explanation(label="weight", value=weight),
+                    tail_node(words, contracts.sets[name].scenarios, found, measure, unit, source=source),
+                ),
+                source=source,
+            )
+            for weight, name, found, measure, words in tails
         ),
-        source=f"{method}: x historical + (1 - x) stress",
-    )
-
-
-def _stress(
-    method: str, contracts: ModelContracts, parameters: Span2Parameters, found: Tails, unit: int
-) -> Explanation:
-    scenarios = contracts.sets[STRESS].scenarios
-    if parameters.stress_statistic is StressStatistic.MEASURE:
-        return tail_node(method, scenarios, parameters.measure, found, unit, " of stress")
-    loses = bool(found.counts[unit])
-    words = f": '{scenarios.words(int(found.scenario[unit]))}'" if loses else ""
-    return Explanation(
-        label=f"the worst of {len(scenarios):,} stress scenarios{words}",
-        value=float(found.value[unit]),
-        unit=USD,
-        source=f"{method}: losses of the whole portfolio, scenario by scenario",
-        note="" if loses else "it gains in all of them: nothing is asked for",
+        source=source,
     )
 
 
 def _liquidity(
-    method: str, book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters, b: Span2Breakdown, unit: int
+    method: str,
+    book: UnitBook,
+    contracts: ModelContracts,
+    parameters: Span2Parameters,
+    b: Span2Breakdown,
+    unit: int,
 ) -> Explanation:
-    size, held = b.size, book.holdings
-
-    def factors(k: int) -> tuple[Explanation, ...]:
-        return (
-            Explanation(label="Y, daily volatilities for one day of volume", value=parameters.impact),
-            Explanation(label="daily volatility of one contract", value=float(size.volatility[k]), unit=USD),
-            Explanation(label="contracts", value=abs(float(held.quantity[k]))),
-            Explanation(label=f"root of {size.days[k]:,.4g} days of volume", value=float(size.root_days[k])),
-        )
-
-    source = f"{method}: square-root impact, ours"
-    parts = []
-    if size.impact_sum[unit]:
-        total = float(size.impact_sum[unit])
-        parts.append(by_position("impact of closing", total, book, contracts, unit, size.impact, factors, source))
-    if size.spread_sum[unit]:
-        parts.append(spread_node(method, float(size.spread_sum[unit]), book, contracts, unit, size.spread))
+    closing = b.closing
+    source = f"{method}: root of days of volume, ours"
+    spread = float(closing.spread[int(book.holdings.offsets[unit]) : int(book.holdings.offsets[unit + 1])].sum())
+    impact = by_position(
+        "impact of selling: impact x deviation over a day x root of days of volume",
+        float(b.liquidity[unit]) - spread,
+        book,
+        contracts,
+        unit,
+        closing.impact,
+        lambda k: (
+            Explanation(label="impact", value=parameters.closing.impact),
+            Explanation(label="deviation of its value over a day", value=float(closing.deviation[k]), unit=USD),
+            Explanation(
+                label=f"root of {closing.days[k]:,.2f} days of volume", value=math.sqrt(float(closing.days[k]))
+            ),
+        ),
+        source,
+    )
+    half = Explanation(
+        label="half of what ask is above bid", value=spread, unit=USD, source=f"{method}: quotes of the market"
+    )
     return Explanation(
         label="liquidity",
         value=float(b.liquidity[unit]),
         unit=USD,
         rule="sum",
-        parts=tuple(parts),
-        source=f"{method}: liquidity",
+        parts=(impact, half) if spread else (impact,),
+        source=source,
     )
 
 
 def _concentration(
-    method: str, book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters, b: Span2Breakdown, unit: int
+    method: str,
+    book: UnitBook,
+    contracts: ModelContracts,
+    parameters: Span2Parameters,
+    b: Span2Breakdown,
+    unit: int,
 ) -> Explanation:
-    size, held = b.size, book.holdings
-
-    def factors(k: int) -> tuple[Explanation, ...]:
-        return (
-            Explanation(label="daily volatilities for each day", value=parameters.concentration_rate),
-            Explanation(label="daily volatility of one contract", value=float(size.volatility[k]), unit=USD),
-            Explanation(label="contracts", value=abs(float(held.quantity[k]))),
-            Explanation(
-                label=f"days of volume beyond {parameters.threshold_days:g}",
-                value=float(size.beyond[k]),
-                note=f"{size.days[k]:,.4g} days in all",
-            ),
-        )
-
+    closing, given = b.closing, parameters.closing
     return by_position(
-        "concentration",
-        float(size.concentration_sum[unit]),
+        f"concentration beyond {given.threshold_days:g} days of volume",
+        float(b.concentration[unit]),
         book,
         contracts,
         unit,
-        size.concentration,
-        factors,
-        f"{method}: concentration above a threshold, ours",
-    )
-
-
-def _wrong_way(
-    method: str, book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters, found: WrongWay, unit: int
-) -> Explanation:
-    cut = book.cut.segments
-    account = book.account_names[int(book.unit_account[unit])]
-    source = f"{method}: wrong-way add-on, ours"
-    segments = range(int(cut.unit_offsets[unit]), int(cut.unit_offsets[unit + 1]))
-    values = tuple(
-        Explanation(
-            label=f"net long value in {contracts.underlyings[int(cut.label[k])]}",
-            value=float(found.long_value[k]),
-            unit=USD,
-            source=source,
-        )
-        for k in segments
-        if found.long_value[k]
-    )
-    return Explanation(
-        label=f"wrong way: what is said to fall when the holder of {account} fails (ours)",
-        value=float(found.charge[unit]),
-        unit=USD,
-        rule="product",
-        parts=(
-            Explanation(label="rate", value=parameters.wrong_way_rate),
+        closing.concentration,
+        lambda k: (
+            Explanation(label="rate", value=given.rate),
+            Explanation(label="deviation of its value over a day", value=float(closing.deviation[k]), unit=USD),
             Explanation(
-                label="long value",
-                value=float(found.in_unit[unit]),
-                unit=USD,
-                rule="sum",
-                parts=values,
-                source=source,
+                label=f"days of volume beyond {given.threshold_days:g}",
+                value=max(float(closing.days[k]) - given.threshold_days, 0.0),
             ),
         ),
-        source=source,
+        f"{method}: days of volume beyond the threshold, ours",
     )

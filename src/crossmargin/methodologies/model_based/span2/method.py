@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from crossmargin.basics.errors import InputError, Problem, raise_problems
+from crossmargin.basics.errors import InputError, Problem
 from crossmargin.basics.explanation import Explanation
 from crossmargin.history.factors import Change, Factor
 from crossmargin.history.histories import FactorHistories
@@ -18,22 +19,17 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.by_unit import Measured, UnitBook
 from crossmargin.methodologies.model_based.base import ModelBased
-from crossmargin.methodologies.model_based.charges import notes_on_spreads, notes_on_volumes, require_volumes
+from crossmargin.methodologies.model_based.charges import notes_on_volumes, require_volumes
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.measures import require_scenarios
 from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool
 from crossmargin.methodologies.model_based.scenario_sets import Known, scenario_set, stress_set
 from crossmargin.methodologies.model_based.span2.explain import explain_unit
-from crossmargin.methodologies.model_based.span2.parameters import (
-    EVERY,
-    Moves,
-    Span2Parameters,
-    as_change,
-    load_parameters,
-)
+from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters, WrongWay, load_parameters
 from crossmargin.methodologies.model_based.span2.recipe import (
-    HISTORICAL,
+    FILTERED,
     STRESS,
+    WRONG_WAY,
     Span2Breakdown,
     position_shares,
     span2_requirement,
@@ -45,11 +41,11 @@ from crossmargin.scenarios.factor_scenarios import FactorScenarios, hypothetical
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Span2Like(ModelBased):
-    """A mixture of history and stress, with charges for what it costs to close and for what is too large."""
+    """History and stress, mixed; what it costs to close; concentration; what falls with the account."""
 
     parameters: Span2Parameters
     name: str = "span2-like"
-    title: str = "like CME SPAN 2: x historical + (1 - x) stress + liquidity + concentration"
+    title: str = "like SPAN 2: filtered history and stress mixed, liquidity, concentration"
     version: str = "1"
     status: str = "inferred"
 
@@ -80,25 +76,40 @@ class Span2Like(ModelBased):
 
     @property
     def traits(self) -> Traits:
-        """What size costs grows faster than size: convex still, but neither homogeneous nor subadditive.
-
-        A worst loss is coherent, and so is expected shortfall, but not value at risk.
-        """
+        """Charges for size grow faster than it, so that two books together can need more than both alone."""
         p = self.parameters
-        convex = p.measure.tool is Tool.ES
-        grows = p.grows_with_size
+        coherent = all(measure.tool is Tool.ES for measure in (p.measure, p.stress_measure))
+        by_size = bool(p.closing.impact or p.closing.rate)
         return Traits(
-            convex=convex, homogeneous=not grows, subadditive=convex and not grows, euler=True, exact_integers=False
+            convex=coherent,
+            homogeneous=not by_size,
+            subadditive=coherent and not by_size,
+            euler=True,
+            exact_integers=False,
         )
 
     def sets_at(self, known: Known, moment: datetime) -> Mapping[str, FactorScenarios]:
         """See `ModelBased.sets_at`."""
         p = self.parameters
-        sets = {HISTORICAL: scenario_set(known, p.generation)}
-        require_scenarios(p.measure, len(sets[HISTORICAL]), HISTORICAL)
-        if p.historical_weight < 1:
-            sets[STRESS] = _stress(known, p)
+        filtered = scenario_set(known, p.generation)
+        require_scenarios(p.measure, len(filtered), FILTERED)
+        sets = {FILTERED: filtered}
+        if p.historical_share < 1:
+            sets[STRESS] = self._stress(known)
+            require_scenarios(p.stress_measure, len(sets[STRESS]), STRESS)
+        if p.wrong_way.underlyings:
+            sets[WRONG_WAY] = falls(filtered.factors, p.wrong_way)
         return sets
+
+    def _stress(self, known: Known) -> FactorScenarios:
+        """Stressed days, then hypothetical moves."""
+        p = self.parameters
+        found = []
+        if p.stress_periods:
+            found.append(stress_set(known, p.stress_periods, p.generation.horizon_days))
+        if p.hypothetical:
+            found.append(hypothetical(known.changes.factors, p.hypothetical))
+        return joined(found, name=STRESS)
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> ModelContracts:
         """See `Methodology.price`."""
@@ -109,14 +120,15 @@ class Span2Like(ModelBased):
     def measure(self, book: UnitBook, priced: ModelContracts) -> Measured:
         """The recipe."""
         b = span2_requirement(book, priced, self.parameters)
-        components = {"historical": b.historical.value}
+        x = self.parameters.historical_share
+        components = {"historical": x * b.historical.value}
         if b.stress is not None:
-            components |= {"stress": b.stress.value, "market_risk": b.market_risk}
-        components |= {"liquidity": b.liquidity, "concentration": b.size.concentration_sum}
+            components["stress"] = (1 - x) * b.stress.value
+        components |= {"liquidity": b.liquidity, "concentration": b.concentration}
+        if b.wrong_way is not None:
+            components["wrong_way"] = b.wrong_way_charge
         if b.volatility.any():
             components["volatility_charge"] = b.volatility
-        if b.wrong_way is not None:
-            components["wrong_way"] = b.wrong_way.charge
         account_initial = {}
         if book.has_orders:
             account_initial["open_orders"] = self.orders_charge(book, priced, b.requirement)
@@ -140,64 +152,35 @@ class Span2Like(ModelBased):
         return explain_unit(name, self.name, book, priced, self.parameters, measured.detail, unit, level)
 
     def notes(self, book: Book, priced: ModelContracts) -> tuple[str, ...]:
-        """See `ModelBased.notes`; and of what nobody says how much trades, or at what spread."""
-        return (*super().notes(book, priced), *notes_on_volumes(priced), *notes_on_spreads(priced))
+        """See `ModelBased.notes`; and of what nobody says how much trades."""
+        return (*super().notes(book, priced), *notes_on_volumes(priced))
 
 
-def _stress(known: Known, parameters: Span2Parameters) -> FactorScenarios:
-    """Stressed days and hypothetical scenarios as one set."""
-    found = []
-    if parameters.stress_periods:
-        try:
-            found.append(stress_set(known, parameters.stress_periods, parameters.generation.horizon_days))
-        except InputError as error:
-            problem = error.problems[0]
-            needed = f"{problem.needed} Without stress: --option historical_weight=1."
-            raise InputError(replace(problem, needed=needed)) from None
-    if parameters.hypothetical:
-        factors = known.changes.factors
-        found.append(hypothetical(factors, changes_of(parameters.hypothetical, factors)))
-    return joined(found, name=STRESS)
-
-
-def changes_of(moves: Moves, factors: tuple[Factor, ...]) -> dict[str, dict[str, float]]:
-    """Moves as parts or differences to changes as scenarios of those factors have them.
+def falls(factors: tuple[Factor, ...], wrong_way: WrongWay) -> FactorScenarios:
+    """One scenario in which what defaults with an account falls, and nothing else moves.
 
     Raises
     ------
     InputError
-        Naming every move of a factor that there is not, every fall to nothing, and every move of a whole kind whose
-        factors do not all change in one way: a fifth of the one would be 0.2 points of the other.
+        For an underlying whose price is no factor, or one that changes absolutely: a part of it is no change.
     """
-    change = {factor.name: factor.change for factor in factors}
-    found: dict[str, dict[str, float]] = {}
+    place = {factor.name: factor for factor in factors}
+    moves = {}
     problems = []
-    for title, by_factor in moves.items():
-        found[title] = {}
-        for name, move in by_factor.items():
-            kind, _, subject = name.partition(":")
-            if subject == EVERY:
-                ways = {f.change for f in factors if f.kind == kind and f.name not in by_factor}
-            else:
-                ways = {change[name]} if name in change else set()
-                if not ways:
-                    needed = "Name a factor of the history."
-                    problems.append(_of_move(title, f"moves '{name}', of which there is no history", needed))
-            if len(ways) > 1:
-                needed = "Name each of those that change absolutely, or each of the others."
-                problems.append(_of_move(title, f"moves '{name}', and not all of them change in one way", needed))
-                continue
-            try:
-                found[title][name] = as_change(move, relative=Change.RELATIVE in ways)
-            except ValueError:
-                needed = "More than -1: a part of the level."
-                problems.append(_of_move(title, f"moves '{name}' by {move:g} of its level", needed))
-    raise_problems(problems)
-    return found
-
-
-def _of_move(title: str, found: str, needed: str) -> Problem:
-    return Problem(found=f"hypothetical scenario '{title}' {found}", needed=needed, kind=InputError)
+    for underlying in wrong_way.underlyings:
+        factor = place.get(f"price:{underlying}")
+        if factor is None or factor.change is not Change.RELATIVE:
+            problems.append(
+                Problem(
+                    found=f"wrong_way names '{underlying}', whose price is no relative factor of the history",
+                    needed=f"Add 'price:{underlying}' to the history, or leave it out of wrong_way.underlyings.",
+                )
+            )
+        moves[f"price:{underlying}"] = math.log1p(-wrong_way.fall)
+    if problems:
+        raise InputError(problems)
+    title = f"{', '.join(wrong_way.underlyings)} down by {wrong_way.fall:.0%}"
+    return hypothetical(factors, {title: moves}, name=WRONG_WAY)
 
 
 def span2_like(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from crossmargin.basics.errors import CrossmarginError, raise_problems
-from crossmargin.history.factors import KINDS, factor_of
+from crossmargin.history.factors import factor_of
 from crossmargin.methodologies.model_based import parameters as common
 from crossmargin.methodologies.model_based.parameters import Factors, Generation, Measure, Periods
 from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
@@ -18,14 +16,12 @@ from crossmargin.methodologies.protocol import ParametersInfo
 
 FAMILY = "span2-like"
 PACKAGE = "crossmargin.methodologies.model_based.span2"
-EVERY = "*"
-"""Subject of a move that is of all factors of its kind."""
 _FIELDS = (
     "factors",
     "generation",
     "measure",
-    "historical_weight",
-    "stress_statistic",
+    "historical_share",
+    "stress_measure",
     "stress_periods",
     "hypothetical",
     "liquidity",
@@ -33,16 +29,43 @@ _FIELDS = (
     "wrong_way",
     "maintenance_factor",
 )
-_MOST_MOVES = 1000
-Moves = Mapping[str, Mapping[str, float]]
-"""By title of a hypothetical scenario: how much each factor, or each factor of a kind, moves."""
+LARGEST_MOVE = 100.0
+"""Largest change of a factor in a hypothetical scenario."""
 
 
-class StressStatistic(StrEnum):
-    """What is asked for of the stress scenarios: the loss in the worst, or the measure that history has."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What size costs.
 
-    WORST = "worst"
-    MEASURE = "measure"
+    Parameters
+    ----------
+    impact : float
+        Days' deviations that selling one day's volume costs; other sizes by their root.
+    threshold_days : float
+        Days of volume from which a position is concentrated.
+    rate : float
+        Days' deviations for every day of volume beyond it.
+    """
+
+    impact: float
+    threshold_days: float
+    rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongWay:
+    """Underlyings that fall when a member defaults: the venue's own token, a member's own shares.
+
+    Parameters
+    ----------
+    underlyings : tuple of str
+        Which.
+    fall : float
+        By how much, as a part of their price.
+    """
+
+    underlyings: tuple[str, ...]
+    fall: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,24 +75,19 @@ class Span2Parameters:
     Parameters
     ----------
     generation, measure
-        Historical scenarios, and what is asked for of their losses.
-    historical_weight : float
-        The `x` of `x` historical and `1 - x` stress.
-    stress_statistic : StressStatistic
-        What is asked for of the losses under stress.
+        Filtered scenarios, and what is asked for of their losses.
+    historical_share : float
+        Weight `x` of that; the rest is of stress.
+    stress_measure : Measure
+        What is asked for of the losses in stress.
     stress_periods : mapping of str to (int, int)
         Named stressed days.
     hypothetical : mapping of str to mapping of str to float
-        Scenarios that are made up. A move of what changes relatively is a part of its level (-0.2 falls by a fifth),
-        of another factor a difference; `price:*` is every price that is not named itself.
-    impact : float
-        The `Y` of the square-root rule: daily volatilities that selling one day's volume costs.
-    threshold_days, concentration_rate : float
-        Days of volume above which a position is concentrated, and daily volatilities it is charged for each day more.
-    wrong_way_rate : float
-        Part of the long value that is charged where it is of the account's own kind; 0 charges nothing.
-    wrong_way : mapping of str to frozenset of str
-        By margin account: the underlyings that fall when its holder fails.
+        By title, changes of factors that somebody made up; `price:*` is every price that is not named.
+    closing : Closing
+        Liquidity and concentration.
+    wrong_way : WrongWay
+        Charge for what falls with the account.
     maintenance_factor : float
         Maintenance over initial.
     """
@@ -78,21 +96,13 @@ class Span2Parameters:
     factors: Factors
     generation: Generation
     measure: Measure
-    historical_weight: float
-    stress_statistic: StressStatistic
+    historical_share: float
+    stress_measure: Measure
     stress_periods: Periods
-    hypothetical: Moves
-    impact: float
-    threshold_days: float
-    concentration_rate: float
-    wrong_way_rate: float
-    wrong_way: Mapping[str, frozenset[str]]
+    hypothetical: Mapping[str, Mapping[str, float]]
+    closing: Closing
+    wrong_way: WrongWay
     maintenance_factor: float
-
-    @property
-    def grows_with_size(self) -> bool:
-        """Whether twice the position can be charged more than twice as much."""
-        return self.impact > 0 or self.concentration_rate > 0
 
 
 OVERRIDES = {
@@ -102,12 +112,8 @@ OVERRIDES = {
     "horizon_days": ("generation", "horizon_days"),
     "horizon_rule": ("generation", "horizon_rule"),
     "vol_without_history": ("factors", "without_vol"),
-    "historical_weight": ("historical_weight",),
-    "stress_statistic": ("stress_statistic",),
+    "historical_share": ("historical_share",),
     "impact": ("liquidity", "impact"),
-    "threshold_days": ("concentration", "threshold_days"),
-    "concentration_rate": ("concentration", "rate"),
-    "wrong_way_rate": ("wrong_way", "rate"),
 }
 """What can be set by name beside a document, and where it stands in it."""
 
@@ -120,119 +126,66 @@ def load_parameters(source: str | Path | dict[str, Any] | None, **overrides: Any
     ParameterError
         With everything that is wrong.
     """
-    document = common.overridden(document_of(source, PACKAGE, f"{FAMILY}-2026"), OVERRIDES, overrides)
-    name = name_of(document)
-    read = ParameterReader(name)
+    document = common.overridden(document_of(source, PACKAGE, "span2-like-2026"), OVERRIDES, overrides)
+    read = ParameterReader(name_of(document))
     read.header(document, FAMILY, _FIELDS)
-    weight = read.number(document, "historical_weight", name, 0.0, 1.0)
-    periods, moves = common.read_periods(read, document), _moves(read, document)
-    if weight < 1 and not periods and not moves:
-        read.wrong(
-            "historical_weight",
-            f"is {weight:g}, and there are neither stress periods nor hypothetical scenarios",
-            "Stress has the rest of the weight: name some, or make it 1.",
-        )
-    generation = common.read_generation(read, document)
-    if generation.simulation is not None:
-        read.wrong("generation.simulation", "is not null", "Historical scenarios are dates of the history.")
+    name = name_of(document)
     liquidity = read.section(document, "liquidity", ("impact",))
     concentration = read.section(document, "concentration", ("threshold_days", "rate"))
-    wrong_way = read.section(document, "wrong_way", ("rate", "accounts"))
     parameters = Span2Parameters(
         info=info_of(document),
         factors=common.read_factors(read, document),
-        generation=generation,
+        generation=common.read_generation(read, document),
         measure=common.read_measure(read, document),
-        historical_weight=weight,
-        stress_statistic=common.choice(read, document, "stress_statistic", name, StressStatistic)
-        or StressStatistic.WORST,
-        stress_periods=periods,
-        hypothetical=moves,
-        impact=read.number(liquidity, "impact", "liquidity", 0.0, 100.0),
-        threshold_days=read.number(concentration, "threshold_days", "concentration", 0.0, 1e6),
-        concentration_rate=read.number(concentration, "rate", "concentration", 0.0, 100.0),
-        wrong_way_rate=read.number(wrong_way, "rate", "wrong_way", 0.0, 1.0),
-        wrong_way=_accounts(read, wrong_way),
+        historical_share=read.number(document, "historical_share", name, 0.0, 1.0),
+        stress_measure=common.read_measure(read, document, "stress_measure"),
+        stress_periods=common.read_periods(read, document),
+        hypothetical=_hypothetical(read, document),
+        closing=Closing(
+            impact=read.number(liquidity, "impact", "liquidity", 0.0, 100.0),
+            threshold_days=read.number(concentration, "threshold_days", "concentration", 0.0, 1e6),
+            rate=read.number(concentration, "rate", "concentration", 0.0, 100.0),
+        ),
+        wrong_way=_wrong_way(read, document),
         maintenance_factor=read.number(document, "maintenance_factor", name, 0.0, 1.0),
     )
+    if parameters.historical_share < 1 and not (parameters.stress_periods or parameters.hypothetical):
+        read.wrong("stress_periods", "is empty", "Stress has a weight: name days or hypothetical moves.")
     raise_problems(read.problems)
     return parameters
 
 
-def _moves(read: ParameterReader, document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The section `hypothetical`; whether a move is a part or a difference is known with the factor."""
+def _hypothetical(read: ParameterReader, document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     stated = document.get("hypothetical")
-    if not isinstance(stated, Mapping) or len(stated) > _MOST_MOVES:
-        read.wrong(
-            "hypothetical",
-            f"is {shown(stated)}",
-            f"An object of at most {_MOST_MOVES} scenarios by title; {{}} if there is none.",
-        )
+    if not isinstance(stated, Mapping):
+        read.wrong("hypothetical", f"is {shown(stated)}", "An object, moves by title; {} if there is none.")
         return {}
     found: dict[str, dict[str, float]] = {}
     for title, moves in stated.items():
         where = f"hypothetical.{title}"
-        if not _is_name(title) or not isinstance(moves, Mapping) or not moves:
-            read.wrong(where, f"is {shown(moves)}", 'A title, and moves by factor: {"price:*": "-0.2"}.')
+        if not isinstance(moves, Mapping) or not moves:
+            read.wrong(where, f"is {shown(moves)}", 'Changes by factor: {"price:*": "-0.3"}.')
             continue
-        found[title] = {}
-        for text in moves:
-            value = read.number(moves, text, where, -1e6, 1e6)
-            if name := _factor(read, f"{where}.{text}", str(text)):
-                if name in found[title]:
-                    read.wrong(f"{where}.{text}", f"moves '{name}' again", "One move of each factor.")
-                found[title][name] = value
+        found[str(title)] = {
+            _moved(read, where, str(name)): read.number(moves, name, where, -LARGEST_MOVE, LARGEST_MOVE)
+            for name in moves
+        }
     return found
 
 
-def _factor(read: ParameterReader, where: str, text: str) -> str:
-    """The factor, or `kind:*`, that a text names; empty, with a problem, if it names none."""
-    kind, _, subject = text.strip().partition(":")
-    if subject.strip() == EVERY:
-        if kind.strip().lower() not in KINDS:
-            read.wrong(where, f"is of no kind of factor: '{kind}'", f"Kinds are {', '.join(KINDS)}.")
-            return ""
-        return f"{kind.strip().lower()}:{EVERY}"
+def _moved(read: ParameterReader, where: str, stated: str) -> str:
+    """`kind:*`, or the name of a factor."""
     try:
-        return factor_of(text).name
+        return factor_of(stated).name
     except CrossmarginError as error:
         read.wrong(where, error.problems[0].found, error.problems[0].needed)
-        return ""
+        return stated
 
 
-def _accounts(read: ParameterReader, section: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    stated = section.get("accounts")
-    if not isinstance(stated, Mapping):
-        read.wrong("wrong_way.accounts", f"is {shown(stated)}", "Underlyings by margin account; {} if there is none.")
-        return {}
-    found = {}
-    for account, underlyings in stated.items():
-        if (
-            not _is_name(account)
-            or not isinstance(underlyings, list)
-            or not underlyings
-            or not all(_is_name(underlying) for underlying in underlyings)
-        ):
-            read.wrong(f"wrong_way.accounts.{account}", f"is {shown(underlyings)}", 'Underlyings: ["ACME"].')
-        else:
-            found[str(account)] = frozenset(underlyings)
-    return found
-
-
-def _is_name(text: object) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= 256 and text.isprintable()
-
-
-def as_change(move: float, *, relative: bool) -> float:
-    """A move as the scenarios of a factor have it: `ln(1 + move)` of what changes relatively.
-
-    Raises
-    ------
-    ValueError
-        If a level would not stay above 0.
-    """
-    if not relative:
-        return move
-    if move <= -1:
-        raise ValueError
-    return math.log1p(move)
+def _wrong_way(read: ParameterReader, document: Mapping[str, Any]) -> WrongWay:
+    section = read.section(document, "wrong_way", ("underlyings", "fall"))
+    stated = section.get("underlyings")
+    if not isinstance(stated, list) or not all(isinstance(one, str) and one for one in stated):
+        read.wrong("wrong_way.underlyings", f"is {shown(stated)}", "A list of underlyings; [] if there is none.")
+        stated = []
+    return WrongWay(underlyings=tuple(sorted(set(stated))), fall=read.number(section, "fall", "wrong_way", 0.0, 0.999))

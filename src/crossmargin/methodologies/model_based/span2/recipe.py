@@ -1,92 +1,64 @@
 """A SPAN 2-like margin, top to bottom, for all risk units at once.
 
-historical    = expected shortfall (or value at risk) of filtered history, at least 0
-stress        = loss in the worst (or the same measure) of stressed days and hypothetical scenarios, at least 0
-market risk   = x historical + (1 - x) stress
-liquidity     = sum over positions of Y x daily volatility x contracts x root of days of volume, and of half spreads
-concentration = sum over positions of rate x daily volatility x contracts x days of volume beyond the threshold
-volatility    = vega of each underlying x a move, where volatilities have no history
-wrong way     = rate x net long value in underlyings that are said to fall when the account's holder fails
-requirement   = their sum
-maintenance   = factor x requirement
+    historical    = measure of the losses in filtered scenarios
+    stress        = measure of the losses on stressed days and in hypothetical moves
+    liquidity     = sum over positions of (impact x day's deviation x sqrt(days of volume) + half spread)
+    concentration = sum over positions of rate x day's deviation x days of volume beyond the threshold
+    wrong way     = loss if the underlyings that default with an account fall
+    requirement   = x historical + (1 - x) stress + liquidity + concentration + wrong way + volatility
+    maintenance   = factor x requirement
 
-Only the first line of the sum is published, with the names of its terms; what each term is, is ours.
+CME Clearing publishes the sum, and what each part is about. The functions for liquidity and concentration, the weight
+and every figure are ours, and the charge for wrong-way risk is altogether.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 
-from crossmargin.aggregation.sweep import Holdings, LaidOut, unit_sum, worst_loss
-from crossmargin.basics.arrays import BoolArray, FloatArray, read_only
+from crossmargin.aggregation.sweep import Holdings
+from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.charges import (
     daily_volatility,
     days_of_volume,
-    spread_charge,
     sum_of_positions,
     volatility_charge,
     volatility_share,
 )
-from crossmargin.methodologies.model_based.contracts import ModelContracts, SetTable
+from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.measures import Tails, pnl_in, shares, tails
-from crossmargin.methodologies.model_based.parameters import Measure
-from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters, StressStatistic
+from crossmargin.methodologies.model_based.parameters import Measure, Tool
+from crossmargin.methodologies.model_based.span2.parameters import Closing, Span2Parameters
 
-HISTORICAL, STRESS = "historical", "stress"
+FILTERED, STRESS, WRONG_WAY = "filtered", "stress", "wrong way"
 """Names of the sets of scenarios."""
+WORST = Measure(tool=Tool.VAR, level=Decimal("0.999999"))
+"""The largest loss of fewer than a million scenarios."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SizeCharges:
-    """What size costs, US dollars.
+class ClosingBreakdown:
+    """What it costs to close each position, US dollars, `(n_positions,)`.
 
     Parameters
     ----------
-    days : ndarray of shape (n_positions,)
+    days : ndarray
         Days of volume.
-    volatility : ndarray of shape (n_positions,)
-        Daily volatility of one contract.
-    root_days, beyond : ndarray of shape (n_positions,)
-        Root of the days, and days beyond the threshold.
-    impact, spread, concentration : ndarray of shape (n_positions,)
-        What each position is charged.
-    impact_sum, spread_sum, concentration_sum : ndarray of shape (n_units,)
-        Sums of them.
+    deviation : ndarray
+        Of its value over a day.
+    impact, spread, concentration : ndarray
+        The three charges.
     """
 
     days: FloatArray
-    volatility: FloatArray
-    root_days: FloatArray
-    beyond: FloatArray
+    deviation: FloatArray
     impact: FloatArray
     spread: FloatArray
     concentration: FloatArray
-    impact_sum: FloatArray
-    spread_sum: FloatArray
-    concentration_sum: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class WrongWay:
-    """Long value in what falls with the account's holder, by unit and underlying (segments of the book's cut).
-
-    Parameters
-    ----------
-    listed : ndarray of shape (n_segments,)
-        Whether the parameters say so of this account and underlying.
-    long_value : ndarray of shape (n_segments,)
-        Net dollar delta where it is long and listed, else 0.
-    in_unit, charge : ndarray of shape (n_units,)
-        Its sum, and what each unit is charged.
-    """
-
-    listed: BoolArray
-    long_value: FloatArray
-    in_unit: FloatArray
-    charge: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,152 +68,110 @@ class Span2Breakdown:
     Parameters
     ----------
     historical : Tails
-        In the scenarios of the history.
+        In filtered scenarios.
     stress : Tails or None
-        Under stress; `None` where history has all of the weight.
-    market_risk : ndarray
-        Both by their weights.
-    size : SizeCharges
-        Liquidity and concentration.
-    volatility : ndarray
-        Charge for volatilities without a history.
-    wrong_way : WrongWay or None
-        `None` where the rate is 0 or no account of the book is named.
+        On stressed days and in hypothetical moves; `None` where it has no weight.
+    mixed : ndarray
+        `x historical + (1 - x) stress`.
+    closing : ClosingBreakdown
+        By position.
+    liquidity, concentration : ndarray
+        Sums of it.
+    wrong_way : Tails or None
+        Loss with the account's default; `None` where nothing is named.
+    wrong_way_charge, volatility : ndarray
+        Charges; 0 where there is none.
     requirement, maintenance : ndarray
         `0 <= maintenance <= requirement`.
     """
 
     historical: Tails
     stress: Tails | None
-    market_risk: FloatArray
-    size: SizeCharges
+    mixed: FloatArray
+    closing: ClosingBreakdown
+    liquidity: FloatArray
+    concentration: FloatArray
+    wrong_way: Tails | None
+    wrong_way_charge: FloatArray
     volatility: FloatArray
-    wrong_way: WrongWay | None
     requirement: FloatArray
     maintenance: FloatArray
-
-    @property
-    def liquidity(self) -> FloatArray:
-        """Impact and spread."""
-        return self.size.impact_sum + self.size.spread_sum
 
 
 def span2_requirement(book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters) -> Span2Breakdown:
     """Requirement of each risk unit."""
-    held, x = book.holdings, parameters.historical_weight
-    historical = tails(held, contracts.sets[HISTORICAL].swept, parameters.measure)
+    held, x = book.holdings, parameters.historical_share
+    historical = tails(held, contracts.sets[FILTERED].swept, parameters.measure)
     stress = None
-    market_risk = historical.value
+    mixed = x * historical.value
     if STRESS in contracts.sets:
-        stress = stress_tails(held, contracts.sets[STRESS].swept, parameters.measure, parameters.stress_statistic)
-        market_risk = x * historical.value + (1 - x) * stress.value
-    size = size_charges(held, contracts, parameters)
+        stress = tails(held, contracts.sets[STRESS].swept, parameters.stress_measure)
+        mixed = mixed + (1 - x) * stress.value
+    closing = closing_cost(held, contracts, parameters.closing, parameters.generation.horizon_days)
+    liquidity = sum_of_positions(held, closing.impact + closing.spread)
+    concentration = sum_of_positions(held, closing.concentration)
+    wrong_way, wrong_way_charge = None, np.zeros(book.n_units)
+    if WRONG_WAY in contracts.sets:
+        wrong_way = tails(held, contracts.sets[WRONG_WAY].swept, WORST)
+        wrong_way_charge = wrong_way.value
     volatility = volatility_charge(book, contracts)
-    wrong_way = wrong_way_charge(book, contracts, parameters)
-    requirement = market_risk + (size.impact_sum + size.spread_sum) + size.concentration_sum + volatility
-    if wrong_way is not None:
-        requirement = requirement + wrong_way.charge
+    requirement = mixed + liquidity + concentration + wrong_way_charge + volatility
     return Span2Breakdown(
         historical=historical,
         stress=stress,
-        market_risk=market_risk,
-        size=size,
-        volatility=volatility,
+        mixed=mixed,
+        closing=closing,
+        liquidity=liquidity,
+        concentration=concentration,
         wrong_way=wrong_way,
+        wrong_way_charge=wrong_way_charge,
+        volatility=volatility,
         requirement=read_only(requirement),
         maintenance=read_only(parameters.maintenance_factor * requirement),
     )
 
 
-def stress_tails(held: Holdings, table: LaidOut, measure: Measure, statistic: StressStatistic) -> Tails:
-    """What is asked for of each unit's losses under stress.
-
-    Of fewer scenarios than the level needs, the measure is the worst too.
-    """
-    if statistic is StressStatistic.MEASURE:
-        return tails(held, table, measure)
-    loss, scenario = worst_loss(held, table)
-    return Tails(value=np.maximum(loss, 0.0), raw=loss, scenario=scenario)
-
-
-def square_root_impact(
-    impact: float, volatility: FloatArray, contracts: FloatArray, root_days: FloatArray
-) -> FloatArray:
-    """What a position moves its own price by as it is closed: more than in proportion to its size."""
-    return np.asarray(impact * volatility * contracts * root_days)
-
-
-def concentration(rate: float, volatility: FloatArray, contracts: FloatArray, beyond: FloatArray) -> FloatArray:
-    """What a position is charged for being more than can be closed in time: linear in the days beyond."""
-    return np.asarray(rate * volatility * contracts * beyond)
-
-
-def size_charges(held: Holdings, contracts: ModelContracts, parameters: Span2Parameters) -> SizeCharges:
-    """What it costs to close each position, and what is charged where it is large."""
-    of_one = daily_volatility(contracts.sets[HISTORICAL].unit_pnl, parameters.generation.horizon_days)
-    volatility, size = of_one[held.instrument], np.abs(held.quantity)
+def closing_cost(held: Holdings, contracts: ModelContracts, closing: Closing, horizon_days: int) -> ClosingBreakdown:
+    """What it costs to close each position: nothing is netted, for every contract has a market of its own."""
+    size = np.abs(held.quantity)
     days = days_of_volume(held, contracts.volume)
-    root_days = np.sqrt(days)
-    beyond = np.maximum(days - parameters.threshold_days, 0.0)
-    impact = square_root_impact(parameters.impact, volatility, size, root_days)
-    large = concentration(parameters.concentration_rate, volatility, size, beyond)
-    spread = spread_charge(held, contracts)
-    return SizeCharges(
+    of_one = daily_volatility(contracts.sets[FILTERED].unit_pnl, horizon_days)
+    deviation = size * of_one[held.instrument]
+    return ClosingBreakdown(
         days=days,
-        volatility=volatility,
-        root_days=root_days,
-        beyond=beyond,
-        impact=impact,
-        spread=spread,
-        concentration=large,
-        impact_sum=sum_of_positions(held, impact),
-        spread_sum=sum_of_positions(held, spread),
-        concentration_sum=sum_of_positions(held, large),
+        deviation=deviation,
+        impact=square_root_impact(deviation, days, closing.impact),
+        spread=size * contracts.spread[held.instrument],
+        concentration=closing.rate * deviation * np.maximum(days - closing.threshold_days, 0.0),
     )
 
 
-def wrong_way_charge(book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters) -> WrongWay | None:
-    """What is charged on long value that would be gone when it is needed."""
-    if not parameters.wrong_way_rate or parameters.wrong_way.keys().isdisjoint(book.account_names):
-        return None
-    cut = book.cut.segments
-    account = book.unit_account[cut.unit]
-    listed = np.array(
-        [
-            contracts.underlyings[u] in parameters.wrong_way.get(book.account_names[a], ())
-            for a, u in zip(account.tolist(), cut.label.tolist(), strict=True)
-        ],
-        dtype=np.bool_,
-    )
-    long_value = np.where(listed, np.maximum(unit_sum(cut.holdings, contracts.delta), 0.0), 0.0)
-    in_unit = np.bincount(cut.unit, weights=long_value, minlength=book.n_units).astype(np.float64)
-    return WrongWay(listed=listed, long_value=long_value, in_unit=in_unit, charge=parameters.wrong_way_rate * in_unit)
+def square_root_impact(deviation: FloatArray, days: FloatArray, impact: float) -> FloatArray:
+    """`impact x deviation x sqrt(days)`: selling four times as much moves the price twice as far."""
+    return np.asarray(impact * deviation * np.sqrt(days))
 
 
 def position_shares(
     book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters, b: Span2Breakdown
 ) -> tuple[FloatArray, FloatArray]:
-    """P&L in the worst historical scenario and contribution of each position, both `(n_positions,)`.
+    """P&L in the worst filtered scenario and contribution of each position, both `(n_positions,)`.
 
-    Losses are allocated by Euler's rule; what is charged by position stands with the position.
+    Measures are allocated by Euler's rule; what a position is charged for its size is its own.
     """
-    held, x = book.holdings, parameters.historical_weight
+    held, x = book.holdings, parameters.historical_share
     unit = held.unit()
-    base = contracts.sets[HISTORICAL]
-    share = shares(held, base.unit_pnl, base.swept, parameters.measure) * b.historical.counts[unit]
+
+    def of(name: str, found: Tails, measure: Measure) -> FloatArray:
+        table = contracts.sets[name]
+        return np.asarray(shares(held, table.unit_pnl, table.swept, measure) * found.counts[unit])
+
+    share = x * of(FILTERED, b.historical, parameters.measure)
     if b.stress is not None:
-        share = x * share + (1 - x) * _stress_share(held, contracts.sets[STRESS], parameters, b.stress)
+        share = share + (1 - x) * of(STRESS, b.stress, parameters.stress_measure)
+    if b.wrong_way is not None:
+        share = share + of(WRONG_WAY, b.wrong_way, WORST)
     if contracts.vega_charged.any():
         share = share + volatility_share(book, contracts)
-    if b.wrong_way is not None:
-        counts = (b.wrong_way.long_value > 0)[book.cut.segments.of_position]
-        share = share + np.where(counts, parameters.wrong_way_rate * contracts.delta[held.instrument], 0.0)
-    by_position = b.size.impact + b.size.spread + b.size.concentration
-    return pnl_in(held, base.unit_pnl, b.historical.scenario), held.quantity * share + by_position
-
-
-def _stress_share(held: Holdings, table: SetTable, parameters: Span2Parameters, found: Tails) -> FloatArray:
-    unit = held.unit()
-    if parameters.stress_statistic is StressStatistic.MEASURE:
-        return shares(held, table.unit_pnl, table.swept, parameters.measure) * found.counts[unit]
-    return np.asarray(-table.unit_pnl[held.instrument, found.scenario[unit]] * found.counts[unit])
+    own = b.closing.impact + b.closing.spread + b.closing.concentration
+    worst: IntArray = b.historical.scenario
+    return pnl_in(held, contracts.sets[FILTERED].unit_pnl, worst), held.quantity * share + own
