@@ -13,7 +13,17 @@ from crossmargin.basics.errors import InputError, ParameterError
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.model_based.span2.recipe import square_root_impact
 from crossmargin.methodologies.registry import methodology
-from tests.methodologies.model_based.small import AS_OF, asked, document, evaluated, of_changes, perpetual
+from tests.methodologies.model_based.small import (
+    AS_OF,
+    asked,
+    document,
+    evaluated,
+    future,
+    history_of,
+    of_changes,
+    of_quotes,
+    perpetual,
+)
 
 N = 120
 _RNG = np.random.default_rng(41)
@@ -156,6 +166,7 @@ def test_the_sum_is_its_parts_and_the_explanation_says_them() -> None:
         ({"hypothetical": {"x": {}}}, "hypothetical.x"),
         ({"hypothetical": {"x": {"smile:A": "1"}}}, "names no risk factor"),
         ({"hypothetical": {"x": {"price:A": "nan"}}}, "hypothetical.x"),
+        ({"hypothetical": {"x": {"price:A": "-0.4", "A": "0"}}}, r"hypothetical.x.A.*moves 'price:A' again"),
         ({"wrong_way": {"underlyings": "A", "fall": "0.5"}}, "wrong_way.underlyings"),
         ({"wrong_way": {"underlyings": [], "fall": "1"}}, "wrong_way.fall"),
         ({"liquidity": {"impact": "-1"}}, "liquidity.impact"),
@@ -180,6 +191,53 @@ def test_wrong_way_needs_a_relative_price() -> None:
 def test_stress_needs_enough_scenarios_for_its_level() -> None:
     with pytest.raises(InputError, match=r"10 scenarios of 'stress'.*95%.*needs 20"):
         required(BOOK, parameters(stress_measure={"tool": "es", "level": "0.95"}))
+
+
+def test_a_move_of_what_the_history_does_not_have_is_refused() -> None:
+    """Misspelt, it would move nothing, and ask for nothing."""
+    moves = {"crash": {"price:A": "-0.4", "price:AA": "-0.4"}, "spike": {"vol:A": "0.5", "vol:*": "0.2"}}
+    with pytest.raises(InputError) as refused:
+        required(BOOK, parameters(hypothetical=moves))
+    assert [problem.found for problem in refused.value.problems] == [
+        "hypothetical scenario 'crash' moves 'price:AA', of which there is no history",
+        "hypothetical scenario 'spike' moves 'vol:A', of which there is no history",
+    ]
+
+
+def test_a_move_of_a_whole_kind_is_no_move_of_what_changes_otherwise() -> None:
+    """-0.4 is a fall by a third of a share, and one by 0.4 dollars of crude oil that has been below 0."""
+    oil = 50 + np.cumsum(_RNG.standard_normal(N + 1))
+    oil[100] = -37.63
+    levels = {"price:CL": oil, "price:A": 100 * np.exp(np.concatenate(([0.0], np.cumsum(A))) - A.sum())}
+    at = of_quotes(future("CL", 18.0), perpetual("A", 100.0), CL=18.0, A=100.0)
+
+    def of_oil(moves: dict[str, str]) -> float:
+        both = {"crash": moves, "nothing": {"price:A": "0"}}
+        halves = {"tool": "es", "level": "0.5"}
+        given = parameters(hypothetical=both, stress_periods={}, historical_share="0", stress_measure=halves)
+        method = methodology("span2-like", given, history=history_of(levels))
+        return asked({"ann": {"CL-FUT": 10.0}}, at, method)["ann"]
+
+    with pytest.raises(InputError, match=r"moves 'price:\*', and price:CL changes absolutely.*Name its own move"):
+        of_oil({"price:*": "-0.4"})
+    assert of_oil({"price:*": "-0.4", "price:CL": "-6"}) == pytest.approx(60.0, rel=1e-12)
+
+
+def test_a_history_without_stressed_days_says_how_to_do_without() -> None:
+    long_ago = parameters(stress_periods={"long ago": ["2008-10-06", "2008-10-24"]})
+    with pytest.raises(InputError, match=r"no date of long ago.*Without stress: --option historical_share=1"):
+        required(BOOK, long_ago)
+    free = methodology("span2-like", long_ago, history=HISTORY, historical_share="1")
+    assert asked({"ann": BOOK}, market(), free)["ann"] == pytest.approx(shortfall(PNL), rel=1e-12)
+
+
+def test_what_is_quoted_on_one_side_only_has_no_spread_and_it_is_said() -> None:
+    quotes = [replace(perpetual("A", 100.0), bid=99.9, ask=100.1), replace(perpetual("B", 100.0), bid=99.9)]
+    at = Market.from_quotes(quotes, as_of=AS_OF, source="small", index={"A": 100.0, "B": 100.0})
+    found = evaluated({"ann": BOOK}, at, methodology("span2-like", parameters(), history=HISTORY))
+    assert "no bid below an ask of B-PERP: no spread is charged on them" in found.notes
+    extra = float(found.requirements.requirement_initial[0]) - required(BOOK, parameters())
+    assert extra == pytest.approx(0.1 * 10, rel=1e-9)
 
 
 def test_size_that_costs_is_said_in_the_traits() -> None:

@@ -29,6 +29,8 @@ _FIELDS = (
     "wrong_way",
     "maintenance_factor",
 )
+EVERY = "*"
+"""Subject of a move that is of every factor of its kind."""
 LARGEST_MOVE = 100.0
 """Largest change of a factor in a hypothetical scenario."""
 
@@ -166,10 +168,12 @@ def _hypothetical(read: ParameterReader, document: Mapping[str, Any]) -> dict[st
         if not isinstance(moves, Mapping) or not moves:
             read.wrong(where, f"is {shown(moves)}", 'Changes by factor: {"price:*": "-0.3"}.')
             continue
-        found[str(title)] = {
-            _moved(read, where, str(name)): read.number(moves, name, where, -LARGEST_MOVE, LARGEST_MOVE)
-            for name in moves
-        }
+        found[str(title)] = own = {}
+        for stated_name in moves:
+            name = _moved(read, where, str(stated_name))
+            if name in own:
+                read.wrong(f"{where}.{stated_name}", f"moves '{name}' again", "One move of each factor.")
+            own[name] = read.number(moves, stated_name, where, -LARGEST_MOVE, LARGEST_MOVE)
     return found
 
 
