@@ -45,8 +45,9 @@ def span2(
     volume: dict[str, float],
     spread: dict[str, float],
     document: dict[str, Any],
+    falls_with: int,
 ) -> dict[str, float]:
-    """Every component; `volume` lacks the names of which nothing is known."""
+    """Every component; `volume` lacks the names of which nothing is known, `falls_with` is the account's scenario."""
     x = float(document["historical_share"])
     found = {"historical": x * shortfall(pnl_of(held, sets["filtered"]), document["measure"]["level"])}
     if x < 1:
@@ -61,9 +62,8 @@ def span2(
         found["liquidity"] += impact * sigma * math.sqrt(days) + abs(q) * spread.get(name, 0.0)
         if days > threshold:
             found["concentration"] += rate * sigma * (days - threshold)
-    if document["wrong_way"]["underlyings"]:
-        (fall,) = pnl_of(held, sets["wrong way"])
-        found["wrong_way"] = max(0.0, -fall)
+    if "wrong way" in sets:
+        found["wrong_way"] = max(0.0, -pnl_of(held, sets["wrong way"])[falls_with])
     return found
 
 

@@ -110,7 +110,11 @@ def test_every_component_of_span2_like(seed: int, rules: str) -> None:
     r, priced, spread = margined(held, made("span2-like", rules))
     sets = {name: table_of(priced, name) for name in priced.sets}
     own = {name: float(q) for name, q in held.items()}
-    compare(r, oracle.span2(own, sets, quoted()[1], spread, SPAN2[rules]), 0.8)
+    wrong_way = SPAN2[rules]["wrong_way"]
+    falling = sorted({*wrong_way["underlyings"], *wrong_way.get("accounts", {}).get("ann", [])})
+    words = f"{', '.join(falling)} down by {float(wrong_way['fall']):.0%}"
+    falls_with = priced.sets["wrong way"].scenarios.labels.index(words) if "wrong way" in sets else -1
+    compare(r, oracle.span2(own, sets, quoted()[1], spread, SPAN2[rules], falls_with), 0.8)
 
 
 @pytest.mark.parametrize("rules", STANS)

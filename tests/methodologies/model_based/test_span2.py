@@ -138,6 +138,35 @@ def test_what_falls_with_the_account_is_charged_to_who_holds_it() -> None:
     assert required(short, given) == required(short, parameters())
 
 
+def test_what_falls_with_one_account_is_not_charged_to_another() -> None:
+    """A falls with ann, B with everybody: by 90%, 900 of ten of A long and 630 of seven of B short."""
+    given = parameters(wrong_way={"underlyings": ["B"], "accounts": {"ann": ["A"]}, "fall": "0.9"})
+    books = {"ann": {"A-PERP": 10.0, "B-PERP": -7.0}, "bob": {"A-PERP": 10.0}, "cid": {"A-PERP": 10.0, "B-PERP": 1.0}}
+    found = evaluated(books, market(), methodology("span2-like", given, history=HISTORY))
+    charge = found.requirements.units.components["wrong_way"].tolist()
+    assert charge == pytest.approx([900 - 630, 0.0, 90.0], rel=1e-12)
+    plain = asked(books, market(), methodology("span2-like", parameters(), history=HISTORY))
+    for a, (account, without) in enumerate(plain.items()):
+        required_now = float(found.requirements.requirement_initial[a])
+        assert required_now - without == pytest.approx(charge[a], abs=1e-9), account
+        labels = [node.label for _, node in found.methodology.explain(found.requirements, a).walk()]
+        words = "A, B down by 90%" if account == "ann" else "B down by 90%"
+        assert f"wrong way: what falls with the account: loss: '{words}'" in labels
+        shares = found.requirements.contribution_all()
+        own = shares.contribution[shares.account_offsets[a] : shares.account_offsets[a + 1]]
+        assert own.sum() == pytest.approx(required_now, rel=1e-12)
+    alone = {"ann": {"A-PERP": 10.0, "B-PERP": -7.0}}
+    assert required(alone["ann"], given) == float(found.requirements.requirement_initial[0])
+
+
+def test_only_accounts_that_are_named_have_a_wrong_way_line() -> None:
+    given = parameters(wrong_way={"underlyings": [], "accounts": {"bob": ["A"]}, "fall": "0.9"})
+    found = evaluated({"ann": BOOK, "bob": BOOK}, market(), methodology("span2-like", given, history=HISTORY))
+    assert found.requirements.units.components["wrong_way"].tolist() == [0.0, pytest.approx(900.0)]
+    labels = [[node.label for _, node in found.methodology.explain(found.requirements, a).walk()] for a in (0, 1)]
+    assert [any(label.startswith("wrong way") for label in own) for own in labels] == [False, True]
+
+
 def test_the_sum_is_its_parts_and_the_explanation_says_them() -> None:
     given = parameters(
         liquidity={"impact": "0.5"},
@@ -169,6 +198,8 @@ def test_the_sum_is_its_parts_and_the_explanation_says_them() -> None:
         ({"hypothetical": {"x": {"price:A": "-0.4", "A": "0"}}}, r"hypothetical.x.A.*moves 'price:A' again"),
         ({"wrong_way": {"underlyings": "A", "fall": "0.5"}}, "wrong_way.underlyings"),
         ({"wrong_way": {"underlyings": [], "fall": "1"}}, "wrong_way.fall"),
+        ({"wrong_way": {"accounts": ["ann"]}}, "wrong_way.accounts"),
+        ({"wrong_way": {"accounts": {"ann": "A"}}}, "wrong_way.accounts.ann"),
         ({"liquidity": {"impact": "-1"}}, "liquidity.impact"),
         ({"stress_periods": {}}, "Stress has a weight"),
     ],

@@ -96,7 +96,7 @@ class Span2Like(ModelBased):
         sets = {FILTERED: filtered}
         if p.historical_share < 1:
             sets[STRESS] = self._stress(known)
-        if p.wrong_way.underlyings:
+        if p.wrong_way.together != ((),):
             sets[WRONG_WAY] = falls(filtered.factors, p.wrong_way)
         return sets
 
@@ -195,30 +195,38 @@ def require_moves(moves: Mapping[str, Mapping[str, float]], factors: tuple[Facto
 
 
 def falls(factors: tuple[Factor, ...], wrong_way: WrongWay) -> FactorScenarios:
-    """One scenario in which what defaults with an account falls, and nothing else moves.
+    """One scenario for each group that falls together with some account, in which nothing else moves.
 
     Raises
     ------
     InputError
-        For an underlying whose price is no factor, or one that changes absolutely: a part of it is no change.
+        For every underlying whose price is no factor, or one that changes absolutely: a part of it is no change.
     """
     place = {factor.name: factor for factor in factors}
-    moves = {}
+    named = sorted({underlying for group in wrong_way.together for underlying in group})
     problems = []
-    for underlying in wrong_way.underlyings:
+    for underlying in named:
         factor = place.get(f"price:{underlying}")
         if factor is None or factor.change is not Change.RELATIVE:
             problems.append(
                 Problem(
                     found=f"wrong_way names '{underlying}', whose price is no relative factor of the history",
-                    needed=f"Add 'price:{underlying}' to the history, or leave it out of wrong_way.underlyings.",
+                    needed=f"Add 'price:{underlying}' to the history, or leave it out of wrong_way.",
                 )
             )
-        moves[f"price:{underlying}"] = math.log1p(-wrong_way.fall)
     if problems:
         raise InputError(problems)
-    title = f"{', '.join(wrong_way.underlyings)} down by {wrong_way.fall:.0%}"
-    return hypothetical(factors, {title: moves}, name=WRONG_WAY)
+    move = math.log1p(-wrong_way.fall)
+    titles = [
+        f"{', '.join(group)} down by {wrong_way.fall:.0%}" if group else "nothing" for group in wrong_way.together
+    ]
+    return joined(
+        [
+            hypothetical(factors, {title: {f"price:{underlying}": move for underlying in group}})
+            for title, group in zip(titles, wrong_way.together, strict=True)
+        ],
+        name=WRONG_WAY,
+    )
 
 
 def span2_like(
