@@ -279,3 +279,6 @@ def test_size_that_costs_is_said_in_the_traits() -> None:
     assert not costly.traits.homogeneous
     assert free.traits.subadditive
     assert free.traits.homogeneous
+    named = methodology("span2-like", parameters(wrong_way={"accounts": {"ann": ["A"]}}))
+    assert not named.traits.subadditive
+    assert named.traits.homogeneous

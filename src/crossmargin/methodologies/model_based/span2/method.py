@@ -76,14 +76,17 @@ class Span2Like(ModelBased):
 
     @property
     def traits(self) -> Traits:
-        """Charges for size grow faster than it, so that two books together can need more than both alone."""
+        """Charges for size grow faster than it, so that two books together can need more than both alone.
+
+        So can two accounts under one agreement where more falls with it than with either.
+        """
         p = self.parameters
         coherent = all(measure.tool is Tool.ES for measure in (p.measure, p.stress_measure))
         by_size = bool(p.closing.impact or p.closing.rate)
         return Traits(
             convex=coherent,
             homogeneous=not by_size,
-            subadditive=coherent and not by_size,
+            subadditive=coherent and not by_size and not p.wrong_way.accounts,
             euler=True,
             exact_integers=False,
         )
