@@ -98,7 +98,7 @@ def test_hedge_failure_in_words_and_in_json(run: Run, folder: Path) -> None:  # 
 
 def test_hedge_failure_refuses_what_makes_no_sense(run: Run, folder: Path) -> None:  # noqa: F811
     _refused(run("hedge-failure", *MODEL, "--offset-cap", "1.2", "--gap", "nan"), "--offset-cap 1.2", "--gap nan")
-    _refused(run("hedge-failure", *BOOK, "--methodology", "isolated"), "no estimated correlations that could fail")
+    _refused(run("hedge-failure", *BOOK, "--methodology", "isolated"), "no scenarios that could be put together")
 
 
 def test_correlations_in_words_and_in_json(run: Run, folder: Path) -> None:  # noqa: F811

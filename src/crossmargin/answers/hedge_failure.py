@@ -81,11 +81,11 @@ class HedgeFailureAnswer:
 
 def modelled(method: Methodology) -> ModelBased:
     """`method` itself, if it has scenarios of a model; else `UnsupportedError`."""
-    if not isinstance(method, ModelBased):
+    if not (isinstance(method, ModelBased) and method.has_scenarios):
         raise UnsupportedError(
             Problem(
-                found=f"'{method.name}' has no estimated correlations that could fail",
-                needed="Ask a method that takes a history: historical-es, filtered-es, monte-carlo-es.",
+                found=f"'{method.name}' has no scenarios that could be put together otherwise",
+                needed="Ask a method that makes them of a history: filtered-es, monte-carlo-es, prisma-like.",
                 kind=UnsupportedError,
             )
         )
