@@ -154,7 +154,11 @@ def span2_document(**changed: Any) -> dict[str, Any]:
     document = dict(methodology("span2-like").info.document)
     document["generation"] = document["generation"] | {"observations": "250"}
     document["hypothetical"] = {"crash": {"price:*": "-0.4", "vol:*": "0.5"}, "rally": {"price:ETH": "0.3"}}
-    document["wrong_way"] = {"underlyings": ["ETH"], "fall": "0.6"}
+    # The laws call an account by another name, or its sides: what falls with it goes along.
+    named = {name: ["BTC", "SPX"] for name in ("ann", "0ann", "zann")} | {
+        name: ["BTC"] for name in ("cid", "long", "short")
+    }
+    document["wrong_way"] = {"underlyings": ["ETH"], "accounts": named | {"a set": ["SPX"]}, "fall": "0.6"}
     return document | changed
 
 

@@ -82,7 +82,9 @@ VARIATIONS["span2-like"] |= {
     "hypothetical moves, wrong way": {"parameters": books.span2_document(), "history": books.history()},
     "size costs the same": {
         "parameters": books.span2_document(
-            liquidity={"impact": "0"}, concentration={"threshold_days": "1", "rate": "0"}
+            liquidity={"impact": "0"},
+            concentration={"threshold_days": "1", "rate": "0"},
+            wrong_way={"underlyings": ["ETH"], "accounts": {}, "fall": "0.6"},
         ),
         "history": books.history(),
     },

@@ -264,6 +264,26 @@ def test_more_history_never_changes_the_past(name: str) -> None:
     assert one["ann"] > 0
 
 
+@pytest.mark.parametrize("name", ["monte-carlo-es", "stans-like"])
+def test_days_that_only_start_a_filter_thin_out_no_correlation(name: str) -> None:
+    """One price under two names, of which one began later: with its filter's start beyond the window, or refused."""
+    n, window, start = 200, 120, 60
+    price = 100 * np.exp(np.cumsum(0.02 * np.random.default_rng(8).standard_normal(n + 1)))
+    market = of_quotes(perpetual("A", 100.0), perpetual("B", 100.0), A=100.0, B=100.0)
+
+    def draws(known_changes: int) -> Any:
+        later = np.where(np.arange(n + 1) < n - known_changes, np.nan, price)
+        history = history_of({"price:A": price, "price:B": later})
+        method = methodology(name, history=history, observations=str(window), draws="1000")
+        found = evaluated({"ann": {"A-PERP": 1, "B-PERP": -1}}, market, method).requirements.breakdown
+        return next(iter(found.priced.sets.values())).scenarios.shifts
+
+    assert np.corrcoef(draws(n).T)[0, 1] == pytest.approx(1.0, abs=1e-12)
+    assert np.corrcoef(draws(window + start).T)[0, 1] > 0.999
+    with pytest.raises(InputError, match=r"'price:B' is unknown in 1000 of 1000 scenarios"):
+        draws(window + start - 1)
+
+
 @pytest.mark.parametrize("name", books.WITH_HISTORY)
 def test_crude_oil_below_zero_goes_through_every_path(name: str) -> None:
     rng = np.random.default_rng(2)

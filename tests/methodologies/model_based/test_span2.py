@@ -13,7 +13,17 @@ from crossmargin.basics.errors import InputError, ParameterError
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.model_based.span2.recipe import square_root_impact
 from crossmargin.methodologies.registry import methodology
-from tests.methodologies.model_based.small import AS_OF, asked, document, evaluated, of_changes, perpetual
+from tests.methodologies.model_based.small import (
+    AS_OF,
+    asked,
+    document,
+    evaluated,
+    future,
+    history_of,
+    of_changes,
+    of_quotes,
+    perpetual,
+)
 
 N = 120
 _RNG = np.random.default_rng(41)
@@ -128,6 +138,35 @@ def test_what_falls_with_the_account_is_charged_to_who_holds_it() -> None:
     assert required(short, given) == required(short, parameters())
 
 
+def test_what_falls_with_one_account_is_not_charged_to_another() -> None:
+    """A falls with ann, B with everybody: by 90%, 900 of ten of A long and 630 of seven of B short."""
+    given = parameters(wrong_way={"underlyings": ["B"], "accounts": {"ann": ["A"]}, "fall": "0.9"})
+    books = {"ann": {"A-PERP": 10.0, "B-PERP": -7.0}, "bob": {"A-PERP": 10.0}, "cid": {"A-PERP": 10.0, "B-PERP": 1.0}}
+    found = evaluated(books, market(), methodology("span2-like", given, history=HISTORY))
+    charge = found.requirements.units.components["wrong_way"].tolist()
+    assert charge == pytest.approx([900 - 630, 0.0, 90.0], rel=1e-12)
+    plain = asked(books, market(), methodology("span2-like", parameters(), history=HISTORY))
+    for a, (account, without) in enumerate(plain.items()):
+        required_now = float(found.requirements.requirement_initial[a])
+        assert required_now - without == pytest.approx(charge[a], abs=1e-9), account
+        labels = [node.label for _, node in found.methodology.explain(found.requirements, a).walk()]
+        words = "A, B down by 90%" if account == "ann" else "B down by 90%"
+        assert f"wrong way: what falls with the account: loss: '{words}'" in labels
+        shares = found.requirements.contribution_all()
+        own = shares.contribution[shares.account_offsets[a] : shares.account_offsets[a + 1]]
+        assert own.sum() == pytest.approx(required_now, rel=1e-12)
+    alone = {"ann": {"A-PERP": 10.0, "B-PERP": -7.0}}
+    assert required(alone["ann"], given) == float(found.requirements.requirement_initial[0])
+
+
+def test_only_accounts_that_are_named_have_a_wrong_way_line() -> None:
+    given = parameters(wrong_way={"underlyings": [], "accounts": {"bob": ["A"]}, "fall": "0.9"})
+    found = evaluated({"ann": BOOK, "bob": BOOK}, market(), methodology("span2-like", given, history=HISTORY))
+    assert found.requirements.units.components["wrong_way"].tolist() == [0.0, pytest.approx(900.0)]
+    labels = [[node.label for _, node in found.methodology.explain(found.requirements, a).walk()] for a in (0, 1)]
+    assert [any(label.startswith("wrong way") for label in own) for own in labels] == [False, True]
+
+
 def test_the_sum_is_its_parts_and_the_explanation_says_them() -> None:
     given = parameters(
         liquidity={"impact": "0.5"},
@@ -156,8 +195,11 @@ def test_the_sum_is_its_parts_and_the_explanation_says_them() -> None:
         ({"hypothetical": {"x": {}}}, "hypothetical.x"),
         ({"hypothetical": {"x": {"smile:A": "1"}}}, "names no risk factor"),
         ({"hypothetical": {"x": {"price:A": "nan"}}}, "hypothetical.x"),
+        ({"hypothetical": {"x": {"price:A": "-0.4", "A": "0"}}}, r"hypothetical.x.A.*moves 'price:A' again"),
         ({"wrong_way": {"underlyings": "A", "fall": "0.5"}}, "wrong_way.underlyings"),
         ({"wrong_way": {"underlyings": [], "fall": "1"}}, "wrong_way.fall"),
+        ({"wrong_way": {"accounts": ["ann"]}}, "wrong_way.accounts"),
+        ({"wrong_way": {"accounts": {"ann": "A"}}}, "wrong_way.accounts.ann"),
         ({"liquidity": {"impact": "-1"}}, "liquidity.impact"),
         ({"stress_periods": {}}, "Stress has a weight"),
     ],
@@ -182,6 +224,53 @@ def test_stress_needs_enough_scenarios_for_its_level() -> None:
         required(BOOK, parameters(stress_measure={"tool": "es", "level": "0.95"}))
 
 
+def test_a_move_of_what_the_history_does_not_have_is_refused() -> None:
+    """Misspelt, it would move nothing, and ask for nothing."""
+    moves = {"crash": {"price:A": "-0.4", "price:AA": "-0.4"}, "spike": {"vol:A": "0.5", "vol:*": "0.2"}}
+    with pytest.raises(InputError) as refused:
+        required(BOOK, parameters(hypothetical=moves))
+    assert [problem.found for problem in refused.value.problems] == [
+        "hypothetical scenario 'crash' moves 'price:AA', of which there is no history",
+        "hypothetical scenario 'spike' moves 'vol:A', of which there is no history",
+    ]
+
+
+def test_a_move_of_a_whole_kind_is_no_move_of_what_changes_otherwise() -> None:
+    """-0.4 is a fall by a third of a share, and one by 0.4 dollars of crude oil that has been below 0."""
+    oil = 50 + np.cumsum(_RNG.standard_normal(N + 1))
+    oil[100] = -37.63
+    levels = {"price:CL": oil, "price:A": 100 * np.exp(np.concatenate(([0.0], np.cumsum(A))) - A.sum())}
+    at = of_quotes(future("CL", 18.0), perpetual("A", 100.0), CL=18.0, A=100.0)
+
+    def of_oil(moves: dict[str, str]) -> float:
+        both = {"crash": moves, "nothing": {"price:A": "0"}}
+        halves = {"tool": "es", "level": "0.5"}
+        given = parameters(hypothetical=both, stress_periods={}, historical_share="0", stress_measure=halves)
+        method = methodology("span2-like", given, history=history_of(levels))
+        return asked({"ann": {"CL-FUT": 10.0}}, at, method)["ann"]
+
+    with pytest.raises(InputError, match=r"moves 'price:\*', and price:CL changes absolutely.*Name its own move"):
+        of_oil({"price:*": "-0.4"})
+    assert of_oil({"price:*": "-0.4", "price:CL": "-6"}) == pytest.approx(60.0, rel=1e-12)
+
+
+def test_a_history_without_stressed_days_says_how_to_do_without() -> None:
+    long_ago = parameters(stress_periods={"long ago": ["2008-10-06", "2008-10-24"]})
+    with pytest.raises(InputError, match=r"no date of long ago.*Without stress: --option historical_share=1"):
+        required(BOOK, long_ago)
+    free = methodology("span2-like", long_ago, history=HISTORY, historical_share="1")
+    assert asked({"ann": BOOK}, market(), free)["ann"] == pytest.approx(shortfall(PNL), rel=1e-12)
+
+
+def test_what_is_quoted_on_one_side_only_has_no_spread_and_it_is_said() -> None:
+    quotes = [replace(perpetual("A", 100.0), bid=99.9, ask=100.1), replace(perpetual("B", 100.0), bid=99.9)]
+    at = Market.from_quotes(quotes, as_of=AS_OF, source="small", index={"A": 100.0, "B": 100.0})
+    found = evaluated({"ann": BOOK}, at, methodology("span2-like", parameters(), history=HISTORY))
+    assert "no bid below an ask of B-PERP: no spread is charged on them" in found.notes
+    extra = float(found.requirements.requirement_initial[0]) - required(BOOK, parameters())
+    assert extra == pytest.approx(0.1 * 10, rel=1e-9)
+
+
 def test_size_that_costs_is_said_in_the_traits() -> None:
     costly = methodology("span2-like", parameters(liquidity={"impact": "0.5"}))
     free = methodology("span2-like", parameters())
@@ -190,3 +279,6 @@ def test_size_that_costs_is_said_in_the_traits() -> None:
     assert not costly.traits.homogeneous
     assert free.traits.subadditive
     assert free.traits.homogeneous
+    named = methodology("span2-like", parameters(wrong_way={"accounts": {"ann": ["A"]}}))
+    assert not named.traits.subadditive
+    assert named.traits.homogeneous

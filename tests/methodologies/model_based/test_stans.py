@@ -14,7 +14,7 @@ from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.model_based.stans.method import StansLike
 from crossmargin.methodologies.model_based.stans.recipe import ONE, SIMULATED, ZERO, largest_segment
 from crossmargin.methodologies.registry import methodology
-from tests.methodologies.model_based.small import document, evaluated, of_changes, of_quotes, perpetual
+from tests.methodologies.model_based.small import document, evaluated, history_of, of_changes, of_quotes, perpetual
 
 N = 200
 _RNG = np.random.default_rng(77)
@@ -78,6 +78,31 @@ def test_each_underlying_keeps_its_losses_whatever_the_correlation() -> None:
     of_zero = np.corrcoef(sets[ZERO].unit_pnl)
     assert abs(of_zero[0, 1]) < 0.1
     assert (np.diff(sets[ONE].unit_pnl, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("known_for", [0, 150, 201])
+def test_at_one_nothing_is_ordered_by_a_price_that_is_not_known_throughout(known_for: int) -> None:
+    """Contracts with prices of their own go by those: draws of an unknown price have no order."""
+    levels = {
+        f"price:{name}-PERP": HISTORY.level[:, HISTORY.factors.index(f)]
+        for name, f in zip("AB", HISTORY.factors[:2], strict=True)
+    }
+    of_underlying = 100 * np.exp(np.cumsum(0.02 * np.random.default_rng(3).standard_normal(N + 1)))
+    of_underlying[: N + 1 - known_for] = np.nan
+    if known_for:
+        levels["price:B"] = of_underlying
+    method = methodology("stans-like", history=history_of(levels), observations="120", draws="2000")
+    assert isinstance(method, StansLike)
+    pnl = method.price(NAMES[:2], market(), MissingPolicy()).sets[ONE].unit_pnl
+    rising = (np.diff(pnl, axis=1) >= 0).all(axis=1).tolist()
+    # A price of the underlying that is known throughout orders all that is of it.
+    assert rising == [True, known_for != 201]
+
+
+def test_what_has_no_spread_is_said() -> None:
+    found = evaluated({"alone": BOOKS["alone"]}, market(), made())
+    assert "no bid below an ask of C-PERP: no spread is charged on them" in found.notes
+    assert not [note for note in evaluated({"alone": BOOKS["alone"]}, market(0.1), made()).notes if "spread" in note]
 
 
 def test_a_hedge_is_charged_for_zero_and_a_spread_for_one() -> None:

@@ -1,7 +1,7 @@
 """Scenarios of the underlyings put together otherwise: each keeps its own, only which of them come together changes.
 
 The decision a reader would question: instruments of one underlying stay together, since they are moved by one price;
-one that has a price of its own and an underlying that has none goes by its own.
+one that has a price of its own and an underlying whose price is not known throughout goes by its own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ def shuffled(table: SetTable, contracts: ModelContracts, times: int = 1) -> Floa
 
 
 def _ordering_factor(table: SetTable, contracts: ModelContracts) -> IntArray:
-    """The factor by whose change each instrument's scenarios are ordered: the price of its underlying, or its own."""
-    of_underlying = [table.scenarios.place.get(f"price:{name}", -1) for name in contracts.underlyings]
+    """The factor by whose change each instrument's scenarios are ordered: the price of its underlying, or its own.
+
+    The former only where it is known in every scenario: nothing is ordered by what is unknown.
+    """
+    unknown = set(np.flatnonzero(np.isnan(table.scenarios.shifts).any(axis=0)).tolist())
+    place = {name: k for name, k in table.scenarios.place.items() if k not in unknown}
+    of_underlying = [place.get(f"price:{name}", -1) for name in contracts.underlyings]
     found = np.array(of_underlying, dtype=np.int64)[contracts.underlying]
     return np.where(found >= 0, found, contracts.mapped.price)

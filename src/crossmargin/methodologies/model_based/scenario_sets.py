@@ -130,7 +130,10 @@ def scenario_set(
     if generation.simulation is not None:
         volatility, now = _daily_volatility(changes, generation)
         with np.errstate(invalid="ignore", divide="ignore"):
-            standard = np.where(volatility > 0, changes.values / volatility, changes.values)
+            # What never moved stays as it is. A day that only starts a filter has no volatility yet: as it was, it
+            # would look calm beside the others and thin out every correlation.
+            still = np.where(np.isnan(volatility), np.nan, changes.values)
+            standard = np.where(volatility > 0, changes.values / volatility, still)
         return simulated(changes, standard[-generation.observations :], now, generation, name=name or "draw")
     if generation.volatility is None:
         daily = historical(changes.last(generation.observations), name=name or "as on")

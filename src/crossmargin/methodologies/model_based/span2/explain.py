@@ -8,7 +8,7 @@ from crossmargin.basics.explanation import Explanation
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.span2.parameters import Span2Parameters
-from crossmargin.methodologies.model_based.span2.recipe import FILTERED, STRESS, WORST, WRONG_WAY, Span2Breakdown
+from crossmargin.methodologies.model_based.span2.recipe import FILTERED, STRESS, WRONG_WAY, Span2Breakdown
 from crossmargin.methodologies.model_based.words import USD, by_position, maintenance_of, tail_node, volatility_node
 from crossmargin.methodologies.protocol import Level
 
@@ -27,15 +27,17 @@ def explain_unit(
     parts = [_mixed(method, contracts, parameters, b, unit), _liquidity(method, book, contracts, parameters, b, unit)]
     if b.concentration[unit]:
         parts.append(_concentration(method, book, contracts, parameters, b, unit))
-    if b.wrong_way is not None:
+    account = book.account_names[int(book.unit_account[unit])]
+    if b.wrong_way is not None and parameters.wrong_way.of(account):
+        counts = bool(b.wrong_way.counts[unit])
+        scenario = contracts.sets[WRONG_WAY].scenarios.words(int(b.wrong_way.scenario[unit]))
         parts.append(
-            tail_node(
-                "wrong way: what falls with the account",
-                contracts.sets[WRONG_WAY].scenarios,
-                b.wrong_way,
-                WORST,
-                unit,
+            Explanation(
+                label=f"wrong way: what falls with the account: loss: '{scenario}'",
+                value=float(b.wrong_way.value[unit]),
+                unit=USD,
                 source=f"{method}: ours",
+                note="" if counts else "it gains there: nothing is asked for",
             )
         )
     if b.volatility[unit]:

@@ -29,6 +29,10 @@ _FIELDS = (
     "wrong_way",
     "maintenance_factor",
 )
+EVERY = "*"
+"""Subject of a move that is of every factor of its kind."""
+MOST_ACCOUNTS = 10_000
+"""Accounts with a rule of their own."""
 LARGEST_MOVE = 100.0
 """Largest change of a factor in a hypothetical scenario."""
 
@@ -54,18 +58,30 @@ class Closing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongWay:
-    """Underlyings that fall when a member defaults: the venue's own token, a member's own shares.
+    """Underlyings that fall when the holder of an account defaults: the venue's own token, a member's own shares.
 
     Parameters
     ----------
     underlyings : tuple of str
-        Which.
+        Which, whoever defaults.
+    accounts : mapping of str to tuple of str
+        By margin account, those that fall when its holder does, beside them.
     fall : float
         By how much, as a part of their price.
     """
 
     underlyings: tuple[str, ...]
+    accounts: Mapping[str, tuple[str, ...]]
     fall: float
+
+    def of(self, account: str) -> tuple[str, ...]:
+        """What falls with an account, in order of names."""
+        return tuple(sorted({*self.underlyings, *self.accounts.get(account, ())}))
+
+    @property
+    def together(self) -> tuple[tuple[str, ...], ...]:
+        """Every group that falls together, that of most accounts first."""
+        return tuple(dict.fromkeys((self.underlyings, *(self.of(account) for account in sorted(self.accounts)))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,10 +182,12 @@ def _hypothetical(read: ParameterReader, document: Mapping[str, Any]) -> dict[st
         if not isinstance(moves, Mapping) or not moves:
             read.wrong(where, f"is {shown(moves)}", 'Changes by factor: {"price:*": "-0.3"}.')
             continue
-        found[str(title)] = {
-            _moved(read, where, str(name)): read.number(moves, name, where, -LARGEST_MOVE, LARGEST_MOVE)
-            for name in moves
-        }
+        found[str(title)] = own = {}
+        for stated_name in moves:
+            name = _moved(read, where, str(stated_name))
+            if name in own:
+                read.wrong(f"{where}.{stated_name}", f"moves '{name}' again", "One move of each factor.")
+            own[name] = read.number(moves, stated_name, where, -LARGEST_MOVE, LARGEST_MOVE)
     return found
 
 
@@ -183,9 +201,21 @@ def _moved(read: ParameterReader, where: str, stated: str) -> str:
 
 
 def _wrong_way(read: ParameterReader, document: Mapping[str, Any]) -> WrongWay:
-    section = read.section(document, "wrong_way", ("underlyings", "fall"))
-    stated = section.get("underlyings")
+    section = read.section(document, "wrong_way", ("underlyings", "accounts", "fall"))
+    stated = section.get("accounts", {})
+    if not isinstance(stated, Mapping) or len(stated) > MOST_ACCOUNTS:
+        needed = f"Underlyings by margin account, at most {MOST_ACCOUNTS:,}; {{}} if there is none."
+        read.wrong("wrong_way.accounts", f"is {shown(stated)}", needed)
+        stated = {}
+    return WrongWay(
+        underlyings=_underlyings(read, "wrong_way.underlyings", section.get("underlyings")),
+        accounts={str(name): _underlyings(read, f"wrong_way.accounts.{name}", one) for name, one in stated.items()},
+        fall=read.number(section, "fall", "wrong_way", 0.0, 0.999),
+    )
+
+
+def _underlyings(read: ParameterReader, where: str, stated: object) -> tuple[str, ...]:
     if not isinstance(stated, list) or not all(isinstance(one, str) and one for one in stated):
-        read.wrong("wrong_way.underlyings", f"is {shown(stated)}", "A list of underlyings; [] if there is none.")
-        stated = []
-    return WrongWay(underlyings=tuple(sorted(set(stated))), fall=read.number(section, "fall", "wrong_way", 0.0, 0.999))
+        read.wrong(where, f"is {shown(stated)}", "A list of underlyings; [] if there is none.")
+        return ()
+    return tuple(sorted(set(stated)))

@@ -4,7 +4,7 @@
     stress        = measure of the losses on stressed days and in hypothetical moves
     liquidity     = sum over positions of (impact x day's deviation x sqrt(days of volume) + half spread)
     concentration = sum over positions of rate x day's deviation x days of volume beyond the threshold
-    wrong way     = loss if the underlyings that default with an account fall
+    wrong way     = loss if the underlyings that fall with the account's holder do
     requirement   = x historical + (1 - x) stress + liquidity + concentration + wrong way + volatility
     maintenance   = factor x requirement
 
@@ -15,7 +15,6 @@ and every figure are ours, and the charge for wrong-way risk is altogether.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 
@@ -29,15 +28,13 @@ from crossmargin.methodologies.model_based.charges import (
     volatility_charge,
     volatility_share,
 )
-from crossmargin.methodologies.model_based.contracts import ModelContracts
+from crossmargin.methodologies.model_based.contracts import ModelContracts, SetTable
 from crossmargin.methodologies.model_based.measures import Tails, pnl_in, shares, tails
-from crossmargin.methodologies.model_based.parameters import Measure, Tool
-from crossmargin.methodologies.model_based.span2.parameters import Closing, Span2Parameters
+from crossmargin.methodologies.model_based.parameters import Measure
+from crossmargin.methodologies.model_based.span2.parameters import Closing, Span2Parameters, WrongWay
 
 FILTERED, STRESS, WRONG_WAY = "filtered", "stress", "wrong way"
 """Names of the sets of scenarios."""
-WORST = Measure(tool=Tool.VAR, level=Decimal("0.999999"))
-"""The largest loss of fewer than a million scenarios."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,7 +109,7 @@ def span2_requirement(book: UnitBook, contracts: ModelContracts, parameters: Spa
     concentration = sum_of_positions(held, closing.concentration)
     wrong_way, wrong_way_charge = None, np.zeros(book.n_units)
     if WRONG_WAY in contracts.sets:
-        wrong_way = tails(held, contracts.sets[WRONG_WAY].swept, WORST)
+        wrong_way = wrong_way_loss(book, contracts.sets[WRONG_WAY], parameters.wrong_way)
         wrong_way_charge = wrong_way.value
     volatility = volatility_charge(book, contracts)
     requirement = mixed + liquidity + concentration + wrong_way_charge + volatility
@@ -151,6 +148,15 @@ def square_root_impact(deviation: FloatArray, days: FloatArray, impact: float) -
     return np.asarray(impact * deviation * np.sqrt(days))
 
 
+def wrong_way_loss(book: UnitBook, table: SetTable, wrong_way: WrongWay) -> Tails:
+    """Loss of each unit in the scenario of its account: what falls with one says nothing of the others."""
+    place = {group: k for k, group in enumerate(wrong_way.together)}
+    of_account = np.array([place[wrong_way.of(name)] for name in book.account_names], dtype=np.int64)
+    scenario = of_account[book.unit_account]
+    loss = -sum_of_positions(book.holdings, pnl_in(book.holdings, table.unit_pnl, scenario))
+    return Tails(value=np.maximum(loss, 0.0), raw=loss + 0.0, scenario=scenario)
+
+
 def position_shares(
     book: UnitBook, contracts: ModelContracts, parameters: Span2Parameters, b: Span2Breakdown
 ) -> tuple[FloatArray, FloatArray]:
@@ -169,7 +175,8 @@ def position_shares(
     if b.stress is not None:
         share = share + (1 - x) * of(STRESS, b.stress, parameters.stress_measure)
     if b.wrong_way is not None:
-        share = share + of(WRONG_WAY, b.wrong_way, WORST)
+        falls = contracts.sets[WRONG_WAY].unit_pnl[held.instrument, b.wrong_way.scenario[unit]]
+        share = share - np.where(b.wrong_way.counts[unit], falls, 0.0)
     if contracts.vega_charged.any():
         share = share + volatility_share(book, contracts)
     own = b.closing.impact + b.closing.spread + b.closing.concentration

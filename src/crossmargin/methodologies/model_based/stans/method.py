@@ -16,6 +16,7 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.by_unit import Measured, UnitBook
 from crossmargin.methodologies.model_based.base import ModelBased
+from crossmargin.methodologies.model_based.charges import notes_on_spreads
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.measures import require_scenarios
 from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods
@@ -30,6 +31,7 @@ from crossmargin.methodologies.model_based.stans.recipe import (
     with_dependence,
 )
 from crossmargin.methodologies.protocol import Level, ParametersInfo, Traits
+from crossmargin.portfolio.book import Book
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
 
 
@@ -117,6 +119,10 @@ class StansLike(ModelBased):
         assert isinstance(measured.detail, StansBreakdown)
         name = self._unit_names(book, priced)[unit]
         return explain_unit(name, self.name, book, priced, self.parameters, measured.detail, unit, level)
+
+    def notes(self, book: Book, priced: ModelContracts) -> tuple[str, ...]:
+        """See `ModelBased.notes`; and of what has no spread."""
+        return (*super().notes(book, priced), *notes_on_spreads(priced))
 
 
 def stans_like(
