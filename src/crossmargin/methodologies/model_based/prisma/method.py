@@ -18,7 +18,7 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.by_unit import Measured, UnitBook
 from crossmargin.methodologies.model_based.base import UNIT, ModelBased
-from crossmargin.methodologies.model_based.charges import notes_on_volumes, require_volumes
+from crossmargin.methodologies.model_based.charges import notes_on_spreads, notes_on_volumes, require_volumes
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool, least_scenarios, percent
 from crossmargin.methodologies.model_based.prisma.contributions import position_shares
@@ -147,8 +147,8 @@ class PrismaLike(ModelBased):
         return explain_unit(name, self.name, book, priced, self.parameters, measured.detail, unit, level)
 
     def notes(self, book: Book, priced: ModelContracts) -> tuple[str, ...]:
-        """See `ModelBased.notes`; and of what nobody says how much trades."""
-        return (*super().notes(book, priced), *notes_on_volumes(priced))
+        """See `ModelBased.notes`; and of what nobody says how much trades, or at what spread."""
+        return (*super().notes(book, priced), *notes_on_volumes(priced), *notes_on_spreads(priced))
 
 
 def _stress(known: Known, periods: Periods, days: int) -> FactorScenarios:
