@@ -291,3 +291,11 @@ def test_a_short_history_is_refused() -> None:
     market = of_quotes(perpetual("A", 100.0), A=100.0)
     with pytest.raises(InputError, match=r"150 daily changes .* for a covariance of 500"):
         asked({"ann": {"A-PERP": 1}}, market, method(history=of_changes(A=A), observations="500"))
+
+
+def test_an_option_that_is_worth_nothing_needs_nothing() -> None:
+    """An hour before its expiry: the fourth power of its deviation is no number above 0."""
+    market = of_quotes(option("A", 90, Right.PUT, 0.5, days=1 / 24), A=100)
+    requirements = evaluated({"ann": {"A-90-P": 1}}, market, method(history=with_vol())).requirements
+    assert requirements.requirement_initial.tolist() == pytest.approx([0.0], abs=1e-60)
+    assert requirements.contributions.contribution.tolist() == pytest.approx([0.0], abs=1e-60)
