@@ -18,7 +18,7 @@ from crossmargin.methodologies.model_based.parameters import Factors, WithoutVol
 from crossmargin.revaluation.factor_pnl import FactorMap, factor_map, factor_unit_pnl, known_shifts, require_positive
 from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_value
-from crossmargin.scenarios.factor_scenarios import FactorScenarios
+from crossmargin.scenarios.factor_scenarios import NO_DATE, FactorScenarios
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -185,10 +185,17 @@ def _unknown(inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenario
         n = int(missing[:, k].sum())
         if n:
             held = tuple(inputs.instruments.names[row] for row in mapped.of_factor(k).tolist())
-            at = scenarios.words(int(np.flatnonzero(missing[:, k])[0]))
+            first = int(np.flatnonzero(missing[:, k])[0])
+            # What is drawn, or differentiated, rests on every date at once: it is unknown as a whole.
+            found = (
+                f"'{mapped.factors[k].name}' is not known on every date that the scenarios are made from"
+                if scenarios.times[first] == NO_DATE
+                else f"'{mapped.factors[k].name}' is unknown in {n} of {len(shifts)} scenarios, "
+                f"'{scenarios.words(first)}' the first"
+            )
             problems.append(
                 Problem(
-                    found=f"'{mapped.factors[k].name}' is unknown in {n} of {len(shifts)} scenarios, '{at}' the first",
+                    found=found,
                     needed="Give a history that has it, ask for fewer observations, or name a proxy for it in the "
                     "parameters.",
                     instruments=held,
@@ -219,7 +226,9 @@ def repriced(whole: ModelContracts, part: ModelContracts) -> ModelContracts:
     """
     for name, table in whole.sets.items():
         now = part.sets[name].scenarios
-        if now.factors != table.scenarios.factors or not np.array_equal(now.shifts, table.scenarios.shifts):
+        if now.factors != table.scenarios.factors or not np.array_equal(
+            now.shifts, table.scenarios.shifts, equal_nan=True
+        ):
             raise UnsupportedError(
                 Problem(
                     found=f"other scenarios of '{name}' than before: the history has gone on",
