@@ -478,3 +478,37 @@ def test_draws_are_no_option_of_what_draws_nothing() -> None:
     filtered, simulated = read_methodologies(("filtered-es", "monte-carlo-es"), draws="500")
     assert filtered.info.digest == methodology("filtered-es").info.digest
     assert simulated.info.digest == methodology("monte-carlo-es", draws="500").info.digest
+
+
+def test_hours_and_two_clocks_are_no_daily_history() -> None:
+    """Half of all dates were observed, so that reading takes them; but a hedge of one price would net to nothing."""
+    last, n = int(AS_OF.timestamp()), 400
+    walk = 100 * np.exp(np.cumsum(0.02 * np.random.default_rng(4).standard_normal(n)))
+    levels = np.full((2 * n, 2), np.nan)
+    levels[0::2, 0] = levels[1::2, 1] = walk
+    times = last - DAY * np.repeat(np.arange(n)[::-1], 2) - np.tile([3 * 3600, 0], n)
+    two_clocks = FactorHistories.of([factor_of("A"), factor_of("B")], times, levels)
+    hours = FactorHistories.of([factor_of("A")], last - 3600 * np.arange(n)[::-1], walk[:, None])
+    for history in (two_clocks, hours):
+        with pytest.raises(InputError, match="one level a day"):
+            asked({"ann": {"A": 1}}, spots("A"), plain("historical-es", history, observations="300"))
+    # A local midnight falls on the same day twice when clocks are put forward.
+    summer = np.where(np.arange(n) < n // 2, 0, 3600)
+    moved = FactorHistories.of([factor_of("A")], last - 12 * 3600 - DAY * np.arange(n)[::-1] - summer, walk[:, None])
+    assert asked({"ann": {"A": 1}}, spots("A"), plain("historical-es", moved, observations="300"))["ann"] > 0
+
+
+def test_a_proxy_that_changes_otherwise_does_not_stand_in() -> None:
+    """A difference of 55 dollars is no logarithm."""
+    crude = [-37.63, *(60 + np.sin(np.arange(200)))]
+    history = history_of({"price:CL": crude, "price:NEW": [math.nan] * 150 + [50.0] * 51})
+    proxies = {"NEW": {"factor": "CL", "beta": "1"}, "OTHER": {"factor": "GONE", "beta": "1"}}
+    made = document("historical-es", factors={"proxies": proxies})
+    method = plain("historical-es", history, document=made)
+    with pytest.raises(InputError, match=r"'price:CL' has absolute changes, and it relative ones"):
+        asked({"ann": {"NEW": 1}}, spots("NEW"), method)
+    with pytest.raises(InputError, match=r"'price:GONE' has no history"):
+        asked({"ann": {"OTHER": 1}}, spots("OTHER"), method)
+    alike = made | {"factors": made["factors"] | {"changes": {"NEW": "absolute"}}}
+    found = asked({"ann": {"NEW": 1}}, spots(NEW=50.0), plain("historical-es", history, document=alike))
+    assert 0 < found["ann"] < 50

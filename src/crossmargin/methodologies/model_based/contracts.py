@@ -15,7 +15,14 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
 from crossmargin.methodologies.model_based.parameters import Factors, WithoutVol
-from crossmargin.revaluation.factor_pnl import FactorMap, factor_map, factor_unit_pnl, known_shifts, require_positive
+from crossmargin.revaluation.factor_pnl import (
+    FactorMap,
+    factor_map,
+    factor_unit_pnl,
+    known_shifts,
+    require_positive,
+    why_no_proxy,
+)
 from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_value
 from crossmargin.scenarios.factor_scenarios import NO_DATE, FactorScenarios
@@ -129,7 +136,7 @@ def contract_table(
     known: dict[str, FactorScenarios] = {}
     for name, scenarios in sets.items():
         shifts, filled = known_shifts(scenarios.shifts, scenarios.factors, factors.proxies)
-        problems += _unknown(inputs, mapped, scenarios, shifts)
+        problems += _unknown(inputs, mapped, scenarios, shifts, factors)
         known[name] = replace(scenarios, shifts=shifts)
         fills += [
             Fill(
@@ -177,7 +184,9 @@ def _notional(inputs: PricingInputs) -> FloatArray:
     return np.asarray(table.multiplier * units * inputs.quote_usd)
 
 
-def _unknown(inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenarios, shifts: FloatArray) -> list[Problem]:
+def _unknown(
+    inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenarios, shifts: FloatArray, factors: Factors
+) -> list[Problem]:
     """Factors that move something held and are unknown in some scenario."""
     problems = []
     missing = np.isnan(shifts)
@@ -193,6 +202,9 @@ def _unknown(inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenario
                 else f"'{mapped.factors[k].name}' is unknown in {n} of {len(shifts)} scenarios, "
                 f"'{scenarios.words(first)}' the first"
             )
+            name = mapped.factors[k].name
+            if name in factors.proxies and (why := why_no_proxy(name, factors.proxies[name][0], mapped.factors)):
+                found += f", and {why}"
             problems.append(
                 Problem(
                     found=found,
