@@ -512,3 +512,16 @@ def test_a_proxy_that_changes_otherwise_does_not_stand_in() -> None:
     alike = made | {"factors": made["factors"] | {"changes": {"NEW": "absolute"}}}
     found = asked({"ann": {"NEW": 1}}, spots(NEW=50.0), plain("historical-es", history, document=alike))
     assert 0 < found["ann"] < 50
+
+
+def test_a_peg_that_broke_is_named_where_its_filter_leaves_all_numbers() -> None:
+    rng = np.random.default_rng(6)
+    changes = 1e-6 * rng.standard_normal(300)
+    changes[200] = 0.5
+    changes[201:] *= 3e4
+    history = of_changes(PEG=changes.tolist(), A=(0.02 * rng.standard_normal(300)).tolist())
+    method = plain("filtered-es", history, observations="200")
+    assert asked({"ann": {"A": 1}}, spots("A"), method)["ann"] > 0
+    with pytest.raises(InputError, match=r"no finite value of 'PEG' in 'rescaled from .*'") as caught:
+        asked({"ann": {"A": 1}, "bob": {"PEG": -1}}, spots("A", "PEG"), method)
+    assert [problem.instrument for problem in caught.value.problems] == ["PEG"]

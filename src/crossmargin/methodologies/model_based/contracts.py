@@ -10,7 +10,7 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import LaidOut, laid_out
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
-from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
+from crossmargin.basics.errors import InputError, Problem, UnsupportedError, raise_problems
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
@@ -152,7 +152,9 @@ def contract_table(
     raise_problems(list(dict.fromkeys(problems)))
     tables = {}
     for name, scenarios in known.items():
-        pnl = factor_unit_pnl(inputs, mapped, scenarios.shifts).values
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            pnl = factor_unit_pnl(inputs, mapped, scenarios.shifts).values
+        raise_problems(_beyond_numbers(inputs, scenarios, pnl))
         tables[name] = SetTable(scenarios=scenarios, unit_pnl=pnl, swept=laid_out(pnl))
     greeks = unit_greeks(inputs)
     still = inputs.is_option & (mapped.vol < 0)
@@ -214,6 +216,22 @@ def _unknown(
                 )
             )
     return problems
+
+
+def _beyond_numbers(inputs: PricingInputs, scenarios: FactorScenarios, pnl: FloatArray) -> list[Problem]:
+    """Instruments that have no finite value in some scenario: a peg that broke, rescaled by next to nothing."""
+    wrong = ~np.isfinite(pnl)
+    return [
+        Problem(
+            found=f"no finite value of '{inputs.instruments.names[k]}' in "
+            f"'{scenarios.words(int(np.flatnonzero(wrong[k])[0]))}'",
+            needed="Look at the levels of its factors about there; one that hardly moved before it jumped cannot be "
+            "rescaled by its volatility.",
+            instrument=inputs.instruments.names[k],
+            kind=InputError,
+        )
+        for k in np.flatnonzero(wrong.any(axis=1)).tolist()
+    ]
 
 
 _BY_INSTRUMENT = (
