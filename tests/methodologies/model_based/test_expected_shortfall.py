@@ -525,3 +525,16 @@ def test_a_peg_that_broke_is_named_where_its_filter_leaves_all_numbers() -> None
     with pytest.raises(InputError, match=r"no finite value of 'PEG' in 'rescaled from .*'") as caught:
         asked({"ann": {"A": 1}, "bob": {"PEG": -1}}, spots("A", "PEG"), method)
     assert [problem.instrument for problem in caught.value.problems] == ["PEG"]
+
+
+@pytest.mark.parametrize("name", ["filtered-es", "delta-gamma-parametric"])
+def test_resting_orders_are_charged_and_no_note_says_otherwise(name: str) -> None:
+    walk = (0.02 * np.random.default_rng(4).standard_normal(400)).tolist()
+    rows = [{"account": "ann", "instrument": "A", "quantity": "5", "open_buys": "0", "open_sells": "20"}]
+    after = [{"account": "ann", "instrument": "A", "quantity": "-15"}]
+    ordered, filled = (
+        evaluate(read_positions(held), spots("A"), plain(name, of_changes(A=walk), observations="300"))
+        for held in (rows, after)
+    )
+    assert ordered.requirements.requirement_initial.tolist() == filled.requirements.requirement_initial.tolist()
+    assert not [note for note in ordered.notes if "orders" in note]
