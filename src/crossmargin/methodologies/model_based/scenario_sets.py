@@ -80,13 +80,13 @@ def known_at(history: FactorHistories, moment: datetime, factors: Factors) -> Kn
                 needed=f"Give a history that ends at most {factors.stale_days:g} days before it.",
             )
         )
-    _require_days(past)
+    require_days(past)
     changes = factor_changes(past, longest_closure_days=factors.longest_closure_days)
     return Known(changes=_with_ended(past, changes, moment, factors), notes=notes)
 
 
-def _require_days(past: FactorHistories) -> None:
-    """Changes are those of days: of hours they would be taken for them, and of two clocks be none half of the time."""
+def require_days(past: FactorHistories) -> None:
+    """Raise `InputError` unless changes are those of days: those of two clocks would be none half of the time."""
     day = past.times // SECONDS_PER_DAY
     twice = int((np.diff(day) == 0).sum())
     if twice > MOST_DAYS_TWICE * len(day):
