@@ -3,7 +3,7 @@
 d, G        first and second derivatives of the unit's value by each factor; G diagonal
 x           changes of the factors over the horizon: normal, mean 0, covariance C
 P&L         d'x + x'Gx / 2, no time passes
-loss        -mean + deviation x multiple                  the multiple of its skew and kurtosis; a mean gain is no credit
+loss        -mean + deviation x multiple                  multiple of its skew and kurtosis; no mean gain
 requirement = loss, at least 0, + volatility charge
 maintenance = factor x requirement
 
@@ -168,7 +168,7 @@ def position_shares(
 def by_cumulant(b: DeltaGammaBreakdown, units: IntArray) -> FloatArray:
     """Derivatives of the loss by the four cumulants, `(4, n_units)`.
 
-    With `sd = k2^(1/2)`, `s = k3 / sd^3`, `k = k4 / sd^4`: `loss = -k1 + sd m(s, k)`, without `k1` where it is no credit.
+    With `sd = k2^(1/2)`, `s = k3 / sd^3`, `k = k4 / sd^4`: `loss = -k1 + sd m(s, k)`; no `k1` where it is a gain.
     """
     sd, s, k = b.deviation[units], b.skew[units], b.kurtosis[units]
     m, m_s, m_k = b.multiple.value[units], b.multiple.by_skew[units], b.multiple.by_kurtosis[units]
