@@ -168,6 +168,19 @@ def test_a_linear_book_is_the_normal_distribution_of_its_covariance() -> None:
     assert found == pytest.approx(normal_risk("0.99", math.sqrt(quantity @ c @ quantity))[1], rel=0.03)
 
 
+@pytest.mark.parametrize("tool", ["var", "es"])
+def test_without_gamma_it_is_the_normal_distribution_to_the_last_digits(tool: str) -> None:
+    """A linear contract on a factor that changes absolutely: nothing bends."""
+    levels = {"price:A": 100 + 100 * np.concatenate(([0.0], np.cumsum(A))) - 100 * A.sum()}
+    made = document("delta-gamma-parametric", factors={"changes": {"price:A": "absolute"}})
+    market = of_quotes(perpetual("A", 100.0), A=100.0)
+    found = asked({"ann": {"A-PERP": 7}}, market, method(history=history_of(levels), document=made, measure=tool))[
+        "ann"
+    ]
+    deviation = 7 * math.sqrt(2 * float(ewma_covariance(100 * A[:, None], 0.97, seed_days=60)[0, 0]))
+    assert found == pytest.approx(normal_risk("0.99", deviation)[tool == "es"], rel=1e-11)
+
+
 def test_derivatives_are_those_of_black_76() -> None:
     market = of_quotes(option("A", 95, Right.PUT, 0.5), A=100.0)
     found = evaluated({"ann": {"A-95-P": 1}}, market, method(history=with_vol()))
