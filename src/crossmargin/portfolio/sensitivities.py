@@ -194,9 +194,10 @@ class Sensitivities:
     def take(self, rows: IntArray) -> Sensitivities:
         """The rows at these indices (or under a mask), in that order."""
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Sensitivities(
-            **{name: one.take(rows) if isinstance(one, Coded) else one[rows] for name, one in columns.items()}
-        )
+        taken: dict[str, Any] = {
+            name: one.take(rows) if isinstance(one, Coded) else one[rows] for name, one in columns.items()
+        }
+        return Sensitivities(**taken)
 
     def concatenated(self, *others: Sensitivities) -> Sensitivities:
         """These rows, then those of `others`."""
