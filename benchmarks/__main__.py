@@ -19,6 +19,7 @@ MODULES = (
     "benchmarks.cluster",
     "benchmarks.span",
     "benchmarks.venues",
+    "benchmarks.model",
     "benchmarks.cli",
 )
 

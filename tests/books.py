@@ -136,6 +136,32 @@ def shortfall_document(tool: str) -> dict[str, Any]:
     return document | {"floor_rate": "0.01"}
 
 
+def prisma_document(**changed: Any) -> dict[str, Any]:
+    """Parameters of prisma-like for that history in which everything that is off is on, and size costs the same."""
+    document = dict(methodology("prisma-like").info.document)
+    document["generation"] = document["generation"] | {"observations": "330", "horizon_days": "3"}
+    document["measure"] = document["measure"] | {"aggregate": "median"}
+    document["liquidity"] = document["liquidity"] | {"level": "0.95", "factor_by_days": [["0", "0.1"]]}
+    document["model_error"] = document["model_error"] | {"option": "0.002", "future": "0.001"}
+    document["correlation_break"] = document["correlation_break"] | {"kappa": "2", "least": "0"}
+    document["events"] = {"worst": "2", "periods": {"an older week": ["2021-05-17", "2021-05-21"]}}
+    document["liquidation_groups"] = {"BTC": "coins", "ETH": "coins"}
+    return document | {"maintenance_factor": "0.9"} | changed
+
+
+def span2_document(**changed: Any) -> dict[str, Any]:
+    """Parameters of span2-like for that history in which everything that is off is on."""
+    document = dict(methodology("span2-like").info.document)
+    document["generation"] = document["generation"] | {"observations": "250"}
+    document["hypothetical"] = {"crash": {"price:*": "-0.4", "vol:*": "0.5"}, "rally": {"price:ETH": "0.3"}}
+    # The laws call an account by another name, or its sides: what falls with it goes along.
+    named = {name: ["BTC", "SPX"] for name in ("ann", "0ann", "zann")} | {
+        name: ["BTC"] for name in ("cid", "long", "short")
+    }
+    document["wrong_way"] = {"underlyings": ["ETH"], "accounts": named | {"a set": ["SPX"]}, "fall": "0.6"}
+    return document | changed
+
+
 WITH_HISTORY = tuple(name for name, entry in ENTRIES.items() if entry.takes_history)
 """Methods that margin nothing without a history of factors."""
 ON_HISTORY: dict[str, Any] = {"observations": "250"}

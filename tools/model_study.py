@@ -137,7 +137,7 @@ def print_case(case: Case, table: pl.DataFrame) -> None:
 
 POINT = {"ES": 50, "NQ": 20, "CL": 1000, "NG": 10_000, "GC": 100, "ZN": 1000}
 """Dollars of a point of each contract."""
-FIRST, LAST = date(2010, 1, 8), date(2021, 12, 31)
+FIRST, LAST = date(2010, 1, 8), date(2022, 1, 28)
 
 
 def business_days_before(day: date, n: int) -> date:
@@ -246,26 +246,36 @@ def modelled(history: FactorHistories, days: Sequence[date], **options: str) -> 
     return {symbol: np.array(values) for symbol, values in found.items()}
 
 
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table in Markdown."""
+    print(f"| {' | '.join(header)} |\n|---|{'---:|' * (len(header) - 1)}")
+    print("".join(f"| {' | '.join(row)} |\n" for row in rows))
+
+
 def print_outrights(folder: Path) -> None:
     """The tables and the picture of outright margins."""
     days = [FIRST + timedelta(days=7 * k) for k in range((LAST - FIRST).days // 7 + 1)]
     history = futures_history(folder)
     ours = modelled(history, days)
     damped = modelled(history, days, anti_procyclicality="buffer")
+    floored = modelled(history, days, anti_procyclicality="long_run_floor")
     theirs = published(folder, days)
-    print("| | ratio, median | ratio, 5% to 95% | peak to trough: model | with 25% buffer | published |", end="")
-    print(" largest rise in 4 weeks: model | with buffer | published |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    ratios = {}
+    columns = ("model", "with 25% buffer", "with long-run floor", "published")
+    ratios, levels, cycles = {}, [], []
     for symbol in POINT:
         there = ~np.isnan(theirs[symbol])
         ratio = ours[symbol][there] / theirs[symbol][there]
         ratios[symbol] = np.where(there, ours[symbol] / theirs[symbol], np.nan)
         low, high = np.quantile(ratio, [0.05, 0.95])
-        cycles = [procyclicality(one[there]).peak_to_trough for one in (ours[symbol], damped[symbol], theirs[symbol])]
-        rises = [largest_increase(one[there], 4, within=True) for one in (ours[symbol], damped[symbol], theirs[symbol])]
-        cells = [f"{np.median(ratio):.2f}", f"{low:.2f} to {high:.2f}", *(f"{c:.1f}" for c in cycles)]
-        print(f"| {symbol} | " + " | ".join([*cells, *(f"{r:+.0%}" for r in rises)]) + " |")
+        series = [one[symbol][there] for one in (ours, damped, floored, theirs)]
+        levels.append([symbol, f"{np.median(ratio):.2f}", f"{low:.2f} to {high:.2f}"])
+        cycles.append(
+            [symbol]
+            + [f"{procyclicality(one).peak_to_trough:.1f}" for one in series]
+            + [f"{largest_increase(one, 4, within=True):+.0%}" for one in series]
+        )
+    print_table(["model over published", "median", "5% to 95%"], levels)
+    print_table(["peak over trough", *columns, *(f"largest rise in 4 weeks: {c}" for c in columns)], cycles)
     (ROOT / "docs/images/outright-margins.svg").write_text(picture(days, ratios), encoding="utf-8")
 
 
@@ -275,7 +285,7 @@ def picture(days: Sequence[date], ratios: Mapping[str, FloatArray]) -> str:
     low, high = math.log(0.25), math.log(4)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across * width + 20} {3 * height + 20}" role="img">',
-        "<title>Model margin over published margin, 2010 to 2021</title>",
+        "<title>Model margin over published margin, 2010 to January 2022</title>",
         "<style>text{font:12px system-ui,sans-serif;fill:#555}.n{font-weight:600;fill:#222}"
         ".l{fill:none;stroke:#2a6fb0;stroke-width:1.4}.g{stroke:#ccc;stroke-width:1}.o{stroke:#888;stroke-width:1}"
         "@media(prefers-color-scheme:dark){text{fill:#aaa}.n{fill:#eee}.l{stroke:#7db3e8}.g{stroke:#444}}</style>",

@@ -1,6 +1,6 @@
 """Write the present output of every console block into README and docs, and the case schema.
 
-    .venv/bin/python -m tools.refresh_docs
+    .venv/bin/python -m tools.refresh_docs [PAGE ...]
 
 Read the difference before committing it: a figure that moved belongs into CHANGELOG.md.
 """
@@ -8,6 +8,7 @@ Read the difference before committing it: a figure that moved belongs into CHANG
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,6 @@ def schema_text() -> str:
 
 
 if __name__ == "__main__":
-    for page in PAGES:
+    for page in [Path(name) for name in sys.argv[1:]] or PAGES:
         page.write_text(refreshed(page.read_text(encoding="utf-8")), encoding="utf-8")
     SCHEMA.write_text(schema_text(), encoding="utf-8")

@@ -55,3 +55,16 @@ def test_those_to_compare_have_the_parameters_of_the_first() -> None:
     first, second = read_methodologies(("scenario-grid", "isolated"), gain_share="0.5", across_units="common")
     assert first.info.digest == second.info.digest
     assert read_methodologies(()) == []
+
+
+def test_what_is_set_by_name_goes_to_those_that_take_it() -> None:
+    found = read_methodologies(["isolated", "filtered-es", "scenario-grid"], observations="300", gain_share=None)
+    assert found[1].info.document["generation"]["observations"] == "300"
+    with pytest.raises(ParameterError) as caught:
+        read_methodologies(["isolated", "filtered-es"], observations="300", wibble="1", wobble="2")
+    assert [problem.found.split("'")[1] for problem in caught.value.problems] == ["wibble", "wobble"]
+
+
+def test_what_one_methodology_alone_does_not_take_is_refused() -> None:
+    with pytest.raises(ParameterError, match="'observations' is no parameter"):
+        read_methodologies(["isolated"], observations="300")

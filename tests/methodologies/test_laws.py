@@ -78,6 +78,37 @@ VARIATIONS["filtered-es"] |= {
     "a buffer": {"parameters": books.shortfall_document("buffer"), "history": books.history()},
     "stressed days": {"parameters": books.shortfall_document("stressed_weight"), "history": books.history()},
 }
+VARIATIONS["span2-like"] |= {
+    "hypothetical moves, wrong way": {"parameters": books.span2_document(), "history": books.history()},
+    "size costs the same": {
+        "parameters": books.span2_document(
+            liquidity={"impact": "0"},
+            concentration={"threshold_days": "1", "rate": "0"},
+            wrong_way={"underlyings": ["ETH"], "accounts": {}, "fall": "0.6"},
+        ),
+        "history": books.history(),
+    },
+    "history alone": {"history": books.history(), **books.ON_HISTORY, "historical_share": "1"},
+}
+VARIATIONS["prisma-like"] |= {
+    "groups, events, errors, median of three": {
+        "parameters": books.prisma_document(),
+        "history": books.history(),
+    },
+    "stress counts double, largest": {
+        "history": books.history(),
+        **books.ON_HISTORY,
+        "stress_weight": "2",
+        "aggregate": "largest",
+    },
+    "volatility charged, no stress": {
+        "history": books.history().of_factors(["price:BTC", "price:ETH", "price:SPX"]),
+        **books.ON_HISTORY,
+        "vol_without_history": "charge",
+        "stress_weight": "0",
+        "kappa": "3",
+    },
+}
 
 
 @dataclass(frozen=True)

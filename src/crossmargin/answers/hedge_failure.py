@@ -16,6 +16,7 @@ from crossmargin.methodologies.by_unit import UnitResult
 from crossmargin.methodologies.model_based.base import ModelBased
 from crossmargin.methodologies.model_based.hedge_failure import Assumptions, HedgeFailure
 from crossmargin.methodologies.model_based.hedge_failure import hedge_failure as of_units
+from crossmargin.methodologies.protocol import Methodology
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,6 +79,19 @@ class HedgeFailureAnswer:
         }
 
 
+def modelled(method: Methodology) -> ModelBased:
+    """`method` itself, if it has scenarios of a model; else `UnsupportedError`."""
+    if not (isinstance(method, ModelBased) and method.has_scenarios):
+        raise UnsupportedError(
+            Problem(
+                found=f"'{method.name}' has no scenarios that could be put together otherwise",
+                needed="Ask a method that makes them of a history: filtered-es, monte-carlo-es, prisma-like.",
+                kind=UnsupportedError,
+            )
+        )
+    return method
+
+
 def hedge_failure(evaluation: Evaluation, assumptions: Assumptions | None = None) -> HedgeFailureAnswer:
     """What each margin account of an evaluation would be asked for if its hedges failed.
 
@@ -86,15 +100,7 @@ def hedge_failure(evaluation: Evaluation, assumptions: Assumptions | None = None
     UnsupportedError
         If the methodology has no scenarios of a model.
     """
-    method = evaluation.methodology
-    if not isinstance(method, ModelBased):
-        raise UnsupportedError(
-            Problem(
-                found=f"'{method.name}' has no estimated correlations that could fail",
-                needed="Ask a method that takes a history: historical-es, filtered-es, monte-carlo-es.",
-                kind=UnsupportedError,
-            )
-        )
+    method = modelled(evaluation.methodology)
     assumptions = assumptions or Assumptions()
     result = evaluation.requirements.breakdown
     assert isinstance(result, UnitResult)

@@ -140,6 +140,22 @@ class ParameterError(CrossmarginError):
     """A rulebook or parameter file is wrong."""
 
 
+class UnknownOptionError(ParameterError):
+    """Something is set by name that the methodology does not have.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        One a name.
+    names : sequence of str
+        The names.
+    """
+
+    def __init__(self, problems: Sequence[Problem], names: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.names = tuple(names)
+
+
 def raise_problems(problems: Sequence[Problem]) -> None:
     """Raise one error with all `problems`, of their common kind; do nothing if there are none.
 

@@ -21,8 +21,15 @@ def _product(values: Sequence[float]) -> float:
     return math.prod(values)
 
 
+def _median(values: Sequence[float]) -> float:
+    n = len(values)
+    return _sum(sorted(values)[(n - 1) // 2 : n // 2 + 1]) / (1 + (n + 1) % 2)
+
+
 RULES: dict[str, Callable[[Sequence[float]], float]] = {
     "sum": _sum,
+    "mean": lambda values: _sum(values) / len(values),
+    "median": _median,
     "greater of": max,
     "lesser of": min,
     "largest, at least 0": lambda values: max(0.0, *values),

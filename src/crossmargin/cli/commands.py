@@ -344,7 +344,8 @@ def hedge_failure(
         Print JSON instead of a table.
     """
     from crossmargin.answers.hedge_failure import hedge_failure as of_evaluation
-    from crossmargin.cli import show
+    from crossmargin.answers.hedge_failure import modelled
+    from crossmargin.cli import show_dependence
     from crossmargin.engine.evaluate import evaluate
     from crossmargin.methodologies.model_based.hedge_failure import Assumptions
 
@@ -362,6 +363,7 @@ def hedge_failure(
         ]
     )
     loaded = _loaded(positions, inputs, [methodology])
+    modelled(loaded.method)
     answer = of_evaluation(
         evaluate(loaded.book, loaded.market, loaded.method, loaded.policy),
         Assumptions(offset_cap=offset_cap, break_weight=break_weight, vol_rise=vol_rise, gap=gap),
@@ -369,7 +371,67 @@ def hedge_failure(
     if json_:
         _print_json(answer.to_dict())
     else:
-        print(show.hedge_failure_text(answer))
+        print(show_dependence.hedge_failure_text(answer))
+    return ANSWERED
+
+
+@app.command
+def correlations(
+    history: Path,
+    *,
+    factors: str = "",
+    observations: int | None = None,
+    window: int = 60,
+    decay: float = 0.97,
+    confidence: float = 0.95,
+    stress: tuple[str, ...] = (),
+    rows: int = 20,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """How far the correlation of each pair of risk factors can be trusted: band, range through time, value in stress.
+
+    Parameters
+    ----------
+    history
+        As for --history of margin.
+    factors
+        Names, separated by commas; all of the history if left out.
+    observations
+        Latest daily changes that are used; all if left out.
+    window
+        Dates of a rolling correlation.
+    decay
+        Lambda of the exponentially weighted correlation of now.
+    confidence
+        Of the band.
+    stress
+        NAME=FIRST..LAST, a stressed period, like "March 2020=2020-03-09..2020-03-20"; may be given several times. Those
+        of filtered-es if left out.
+    rows
+        Pairs to print; those whose correlation moved about most.
+    json_
+        Print JSON: every pair.
+    """
+    from crossmargin.answers.correlations import correlations as of_history
+    from crossmargin.answers.correlations import stress_periods
+    from crossmargin.cli import show_dependence
+    from crossmargin.files.history import read_history
+
+    _require_count("--rows", rows, least=0)
+    _require_count("--observations", observations, least=1)
+    report = of_history(
+        read_history(history),
+        factors=[name.strip() for name in factors.split(",") if name.strip()],
+        observations=observations,
+        window=window,
+        decay=decay,
+        confidence=confidence,
+        periods=stress_periods(stress),
+    )
+    if json_:
+        _print_json(report.to_dict())
+    else:
+        print(show_dependence.correlations_text(report, rows))
     return ANSWERED
 
 

@@ -28,7 +28,6 @@ from crossmargin.reports import numbers
 from crossmargin.standing.standing import STATES
 
 if TYPE_CHECKING:
-    from crossmargin.answers.hedge_failure import HedgeFailureAnswer
     from crossmargin.cluster.margin import ClusterReport
 
 ALL_UP_TO = 50
@@ -48,7 +47,7 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
     where all of them are.
     """
     r, s = result.figures, result.figures.standing
-    shown = _shown(r.requirement_initial, rows)
+    shown = largest_first(r.requirement_initial, rows)
     n = len(r.margin_accounts)
 
     def required(values: FloatArray) -> list[str]:
@@ -100,7 +99,7 @@ def margin_text(result: MarginResult, rows: int | None = None, *, where: str = "
             Column(header="state", cells=[STATES[s.state_code[a]].value for a in shown] + [""] * many, align="left"),
         ]
     lines = [f"Margin in {r.currency}, {_heading(result.prepared)}", "", table(columns, total=many)]
-    lines += _not_shown(n - len(shown), where)
+    lines += accounts_left_out(n - len(shown), where)
     if result.unmargined:
         lines += ["", *_unmargined(result.unmargined, "--json has all")]
     lines += ["", footer(result.prepared.market.source, result.prepared.notes, r.fills)]
@@ -186,7 +185,7 @@ def _unmargined(left_out: Sequence[Unmargined], where: str) -> list[str]:
     return lines
 
 
-def _shown(requirement: FloatArray, rows: int | None) -> list[int]:
+def largest_first(requirement: FloatArray, rows: int | None) -> list[int]:
     """Accounts to print: all in their order, or the `rows` largest with the largest first."""
     n = len(requirement)
     most = (n if n <= ALL_UP_TO else LARGEST) if rows is None else rows
@@ -200,7 +199,7 @@ def _total_of(count: int, shown: int) -> str:
     return "total" if count == shown else f"total of {count:,}"
 
 
-def _not_shown(count: int, where: str) -> list[str]:
+def accounts_left_out(count: int, where: str) -> list[str]:
     """The line below a table that leaves out `count` accounts; none if it leaves out nobody."""
     return [f"{count:,} more account{'s' if count > 1 else ''} ({where})."] if count else []
 
@@ -382,7 +381,7 @@ def scenario_table(result: MarginResult, account: str) -> str:
 def compare_text(comparison: Comparison) -> str:
     """Requirement of every account under every methodology, and the components of each."""
     first = comparison.evaluations[0]
-    shown = _shown(np.maximum.reduce([e.requirements.requirement_initial for e in comparison.evaluations]), None)
+    shown = largest_first(np.maximum.reduce([e.requirements.requirement_initial for e in comparison.evaluations]), None)
     n = len(comparison.margin_accounts)
     many = n > 1
     names = [comparison.margin_accounts[a] for a in shown]
@@ -398,7 +397,7 @@ def compare_text(comparison: Comparison) -> str:
         f"Initial requirement in {first.requirements.currency}, as of {moment}",
         "",
         table(columns, total=many),
-        *_not_shown(n - len(shown), "--json has all"),
+        *accounts_left_out(n - len(shown), "--json has all"),
     ]
     sums = [_sums(e) for e in comparison.evaluations]
     # What every method states stands last, below the components that only some have.
@@ -426,50 +425,6 @@ def _sums(e: Evaluation) -> dict[str, float]:
     if e.standing is not None:
         stated |= {"equity": e.standing.equity, "excess": e.standing.excess}
     return {name: float(values.sum()) for name, values in {**charges, **stated}.items()}
-
-
-_HEDGE_FIGURES = {
-    "estimated": "as estimated",
-    "zero": "at zero",
-    "one": "at one",
-    "against": "each at its worst",
-    "window": "stressed days",
-    "capped": "offset capped",
-    "correlation_break": "break add-on",
-    "vol_spike": "vol spike",
-    "vol_spike_gap": "vol spike, gap",
-}
-
-
-def hedge_failure_text(answer: HedgeFailureAnswer) -> str:
-    """Loss of every account under each assumption about what hedges what, then what the words mean."""
-    shown = _shown(answer.figures["against"], None)
-    columns = [Column(header="account", cells=[answer.accounts[a] for a in shown], align="left")]
-    for k, (name, header) in enumerate(_HEDGE_FIGURES.items()):
-        values = answer.figures[name]
-        cells = [numbers.money(float(values[a])) if values[a] == values[a] else numbers.UNKNOWN for a in shown]
-        columns.append(Column(header=header, cells=cells, goes=k if k > 3 else 0))
-    worst = [f"{answer.accounts[a]}: {answer.window_worst[a]}" for a in shown if answer.window_worst[a]]
-    given = answer.assumptions
-    lines = [
-        f"Loss in USD under {answer.provenance['methodology']}, as of {answer.provenance['as_of']}",
-        "",
-        table(columns),
-        *_not_shown(len(answer.accounts) - len(shown), "--json has all"),
-        "",
-        paragraphs(
-            [
-                "At zero, at one: correlation of the underlyings, the scenarios of each as they are.",
-                "Each at its worst: every underlying loses in its own worst scenarios at once: hedges at minus one.",
-                f"Offset capped: at most {given.offset_cap:.0%} of what netting saves. Break add-on: "
-                f"{given.break_weight:.0%} of what the worse of zero and one asks for beyond the estimate.",
-                f"Vol spike: all volatilities up by {given.vol_rise:.0%}; gap: prices by {given.gap:.0%} with it, "
-                "the worse way.",
-                *(f"Worst stressed day of {line}." for line in worst[:LARGEST]),
-            ]
-        ),
-    ]
-    return "\n".join(lines)
 
 
 def what_if_text(answer: WhatIf) -> str:

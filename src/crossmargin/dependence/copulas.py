@@ -138,6 +138,6 @@ def vine_draws(standard: FloatArray, n_draws: int, degrees_of_freedom: float, se
     stats = research("scipy.stats", "quantiles of Student's t")
     families = [pv.BicopFamily.gaussian, pv.BicopFamily.student, pv.BicopFamily.clayton, pv.BicopFamily.gumbel]
     vine = pv.Vinecop.from_data(ranks(standard), controls=pv.FitControlsVinecop(family_set=families))
-    uniform = vine.simulate(n_draws, seeds=[seed % 2**31])
+    uniform = vine.sample(n_draws, seeds=[seed % 2**31])
     nu = degrees_of_freedom
     return np.asarray(stats.t.ppf(uniform, nu) * math.sqrt((nu - 2) / nu))

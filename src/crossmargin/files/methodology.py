@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crossmargin.basics.errors import InputError, ParameterError, Problem
+from crossmargin.basics.errors import InputError, ParameterError, Problem, UnknownOptionError, raise_problems
 from crossmargin.methodologies.parameter_files import document_of, shipped_sets
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.methodologies.registry import entry
@@ -72,13 +72,13 @@ def read_methodology(name: str, parameters: Any = None, **overrides: Any) -> Met
 def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides: Any) -> list[Methodology]:
     """Several to be compared, each with the parameters given if they are of its family, and else with its own.
 
-    A history goes to those that take one.
+    A history goes to those that take one, and so does whatever else is set by name.
 
     Raises
     ------
     InputError, ParameterError
-        As `read_methodology`; also if only some of them take their prices from their parameter file, or the parameters
-        are of nobody's family.
+        As `read_methodology`, if nobody takes something that is set; also if only some of them take their prices from
+        their parameter file, or the parameters are of nobody's family.
     """
     of_file = [name for name in names if name in READERS]
     if of_file and len(of_file) < len(names):
@@ -95,14 +95,29 @@ def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides
 
         history = read_history(history)
 
-    def made(name: str, its_parameters: Any) -> Methodology:
-        own = {"history": history} if history is not None and (entry(name).takes_history or len(names) == 1) else {}
-        return read_methodology(name, its_parameters, **overrides, **own)
+    stated = None if parameters is None or of_file else _family_of(parameters, names)
+    taken: set[str] = set()
+    refused: dict[str, Problem] = {}
 
-    if parameters is None or of_file:
-        return [made(name, parameters) for name in names]
-    stated = _family_of(parameters, names)
-    return [made(name, parameters if entry(name).family == stated else None) for name in names]
+    def made(name: str) -> Methodology:
+        own = {"history": history} if history is not None and (entry(name).takes_history or len(names) == 1) else {}
+        its_parameters = parameters if of_file or entry(name).family == stated else None
+        options = dict(overrides)
+        try:
+            method = read_methodology(name, its_parameters, **options, **own)
+        except UnknownOptionError as error:
+            if len(names) == 1:
+                raise
+            for option, problem in zip(error.names, error.problems, strict=True):
+                refused[option] = problem
+                options.pop(option)
+            method = read_methodology(name, its_parameters, **options, **own)
+        taken.update(options)
+        return method
+
+    methods = [made(name) for name in names]
+    raise_problems([problem for option, problem in refused.items() if option not in taken])
+    return methods
 
 
 def _family_of(parameters: Any, names: Sequence[str]) -> str:

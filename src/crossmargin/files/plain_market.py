@@ -67,6 +67,7 @@ FACT_COLUMNS = ("fact", "value")
 FACTS: Mapping[str, tuple[float, float]] = {
     "confidence": (0.0, 1.0),
     "open_interest": (0.0, LARGEST),
+    "average_daily_volume": (SMALLEST, LARGEST),
     "deposits": (0.0, LARGEST),
     "borrows": (0.0, LARGEST),
     "twap": (SMALLEST, LARGEST),
@@ -74,8 +75,8 @@ FACTS: Mapping[str, tuple[float, float]] = {
     "lowest_ask": (SMALLEST, LARGEST),
     "highest_bid": (SMALLEST, LARGEST),
 }
-"""Kinds of facts, and from where to where each may be: an oracle's confidence (1 is full), open interest, deposits and
-borrows in units, and prices. `Market.facts` says what each is of."""
+"""Kinds of facts, and from where to where each may be: an oracle's confidence (1 is full), open interest and a day's
+volume in contracts, deposits and borrows in units, and prices. `Market.facts` says what each is of."""
 _LONGEST_DECIMAL = 64
 COLUMNS = ("as_of", "instrument", *TERM_COLUMNS, *PRICE_COLUMNS, *FACT_COLUMNS)
 

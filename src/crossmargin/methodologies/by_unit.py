@@ -57,6 +57,8 @@ class UnitBook:
         Units of the asset; negative is owed.
     cut : object
         What a recipe has cut out of the units; see `ByUnit.cut`.
+    account_names : tuple of str
+        Of the margin accounts: a recipe may have a rule for some of them.
     """
 
     layout: Layout
@@ -71,6 +73,7 @@ class UnitBook:
     cash_asset: IntArray
     cash_amount: FloatArray
     cut: Any = None
+    account_names: tuple[str, ...] = ()
 
     @property
     def holdings(self) -> Holdings:
@@ -410,6 +413,7 @@ class ByUnit(ABC):
             cash_asset=cash_asset,
             cash_amount=cash_amount,
             cut=self.cut(layout.holdings, priced),
+            account_names=book.margin_accounts,
         )
 
     def unit_name(self, book: UnitBook, priced: Priced, unit: int) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from crossmargin.basics.errors import ParameterError, Problem
+from crossmargin.basics.errors import ParameterError, Problem, UnknownOptionError
 from crossmargin.methodologies.protocol import ParametersInfo
 
 FORMAT = "crossmargin-parameters/1"
@@ -184,16 +184,31 @@ def digest_of(document: Mapping[str, Any], name: str) -> str:
 
 
 def refuse_overrides(overrides: Mapping[str, Any]) -> None:
-    """Raise `ParameterError` if something is overridden in a family whose parameters are its document alone."""
-    given = sorted(name for name, value in overrides.items() if value is not None)
-    if given:
-        raise ParameterError(
+    """Raise `UnknownOptionError` if something is overridden in a family whose parameters are its document alone."""
+    overrides_of(overrides, ())
+
+
+def overrides_of(overrides: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """What is set by name, without what is left at `None`.
+
+    Raises
+    ------
+    UnknownOptionError
+        Naming everything that is not among `known`.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        can = f"Those that can: {', '.join(known)}. Change others" if known else "Change it"
+        raise UnknownOptionError(
             [
                 Problem(
                     found=f"'{name}' is no parameter that can be overridden",
-                    needed="Change it in a parameter file of your own (--parameters).",
+                    needed=f"{can} in a parameter file of your own (--parameters).",
                     kind=ParameterError,
                 )
-                for name in given
-            ]
+                for name in unknown
+            ],
+            unknown,
         )
+    return given

@@ -15,6 +15,10 @@ _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
 _STANDARD = "crossmargin.methodologies.standard_margin"
 _SHORTFALL = "crossmargin.methodologies.model_based.expected_shortfall"
+_SPAN2 = "crossmargin.methodologies.model_based.span2"
+_STANS = "crossmargin.methodologies.model_based.stans"
+_DELTA_GAMMA = "crossmargin.methodologies.model_based.delta_gamma"
+_PRISMA = "crossmargin.methodologies.model_based.prisma"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
@@ -91,6 +95,21 @@ ENTRIES: dict[str, Entry] = {
         )
         for name in ("historical-es", "filtered-es", "monte-carlo-es")
     },
+    "delta-gamma-parametric": Entry(
+        factory=_later(f"{_DELTA_GAMMA}.method", "delta_gamma_parametric"),
+        family="delta-gamma-parametric",
+        package=_DELTA_GAMMA,
+        takes_history=True,
+    ),
+    "span2-like": Entry(
+        factory=_later(f"{_SPAN2}.method", "span2_like"), family="span2-like", package=_SPAN2, takes_history=True
+    ),
+    "stans-like": Entry(
+        factory=_later(f"{_STANS}.method", "stans_like"), family="stans-like", package=_STANS, takes_history=True
+    ),
+    "prisma-like": Entry(
+        factory=_later(f"{_PRISMA}.method", "prisma_like"), family="prisma-like", package=_PRISMA, takes_history=True
+    ),
     "span": Entry(
         factory=_later("crossmargin.methodologies.span.method", "span"),
         family="span",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,9 @@ class ModelBased(ByUnit):
     _sets: dict[datetime, tuple[Mapping[str, FactorScenarios], tuple[str, ...]]] = field(
         default_factory=dict, repr=False
     )
+
+    has_scenarios: ClassVar[bool] = True
+    """Whether losses are those of scenarios, which can be put together otherwise."""
 
     @property
     @abstractmethod
@@ -200,9 +203,13 @@ class ModelBased(ByUnit):
 
     def scenario_words(self, priced: ModelContracts, group: int) -> tuple[str, ...]:
         """See `ByUnit.scenario_words`: those of the first set."""
+        if not self.has_scenarios:
+            return ()
         first = next(iter(priced.sets.values())).scenarios
         return tuple(first.words(k) for k in range(len(first)))
 
     def unit_scenarios(self, book: UnitBook, priced: ModelContracts, units: IntArray) -> FloatArray | None:
         """See `ByUnit.unit_scenarios`."""
+        if not self.has_scenarios:
+            return None
         return scenario_pnl(book.holdings, next(iter(priced.sets.values())).swept, units)

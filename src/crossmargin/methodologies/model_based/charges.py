@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from crossmargin.aggregation.sweep import Holdings, unit_sum
-from crossmargin.basics.arrays import FloatArray, read_only
+from crossmargin.basics.arrays import BoolArray, FloatArray, read_only
 from crossmargin.basics.errors import InputError, Problem, raise_problems
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
@@ -65,13 +65,22 @@ def days_of_volume(held: Holdings, volume: FloatArray) -> FloatArray:
 
 def notes_on_volumes(contracts: ModelContracts) -> tuple[str, ...]:
     """The note on instruments of which no volume is stated."""
-    unknown = [
-        name for name, volume in zip(contracts.names, contracts.volume.tolist(), strict=True) if volume != volume
-    ]
+    unknown = _named(contracts, np.isnan(contracts.volume))
     if not unknown:
         return ()
-    named = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-    return (f"no average_daily_volume of {named}: each position in them is taken as one day's volume",)
+    return (f"no average_daily_volume of {unknown}: each position in them is taken as one day's volume",)
+
+
+def notes_on_spreads(contracts: ModelContracts) -> tuple[str, ...]:
+    """The note on instruments that are charged no spread."""
+    without = _named(contracts, contracts.spread == 0)
+    return (f"no bid below an ask of {without}: no spread is charged on them",) if without else ()
+
+
+def _named(contracts: ModelContracts, chosen: BoolArray) -> str:
+    """The first three of them, and how many more there are; empty if there is none."""
+    names = [contracts.names[k] for k in np.flatnonzero(chosen).tolist()]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def daily_volatility(unit_pnl: FloatArray, horizon_days: int) -> FloatArray:

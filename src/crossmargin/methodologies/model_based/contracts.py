@@ -66,6 +66,8 @@ class ModelContracts:
         Contracts that trade a day (fact `average_daily_volume` of the instrument); NaN where nothing is stated.
     fills : tuple of Fill
         Every stand-in for a missing quote or for a part of a history.
+    covariance : ndarray of shape (n_factors, n_factors) or None
+        Of the factors over the horizon, for a method that has no scenarios but this.
     """
 
     inputs: PricingInputs
@@ -80,6 +82,7 @@ class ModelContracts:
     spread: FloatArray
     volume: FloatArray
     fills: tuple[Fill, ...]
+    covariance: FloatArray | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

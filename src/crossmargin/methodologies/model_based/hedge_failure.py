@@ -15,7 +15,6 @@ none in which all pairs are at minus one; but all of them can lose at once, and 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 
@@ -23,10 +22,11 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import blocks, laid_out, scenario_pnl, worst_loss
 from crossmargin.basics.arrays import FloatArray, read_only
-from crossmargin.history.factors import Change
+from crossmargin.history.factors import Change, factor_of
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts, SetTable
 from crossmargin.methodologies.model_based.measures import tails
+from crossmargin.methodologies.model_based.pairings import shuffled, together
 from crossmargin.methodologies.model_based.parameters import Measure
 from crossmargin.revaluation.factor_pnl import FactorMap, factor_unit_pnl
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
@@ -109,8 +109,8 @@ def hedge_failure(
     """
     held, underlying = book.holdings, contracts.underlying
     estimated = tails(held, table.swept, measure).value
-    zero = tails(held, laid_out(_shuffled(table, contracts)), measure).value
-    one = tails(held, laid_out(_together(table, contracts)), measure).value
+    zero = tails(held, laid_out(shuffled(table, contracts, SHUFFLES)), measure).value
+    one = tails(held, laid_out(together(table, contracts)), measure).value
     cut = book.cut.segments
     apart = tails(cut.holdings, table.swept, measure).value
     against = cut.sum_by_unit(apart, np.ones(int(underlying.max(initial=0)) + 1))
@@ -128,40 +128,6 @@ def hedge_failure(
         vol_spike=still,
         vol_spike_gap=gapped,
     )
-
-
-def _orders(table: SetTable, contracts: ModelContracts) -> dict[int, FloatArray]:
-    """Change of each underlying's own price in every scenario: of the first instrument that has one."""
-    found: dict[int, FloatArray] = {}
-    for u, factor in zip(contracts.underlying.tolist(), contracts.mapped.price.tolist(), strict=True):
-        name = f"price:{contracts.underlyings[u]}"
-        own = table.scenarios.place.get(name, factor)
-        found.setdefault(u, table.scenarios.shifts[:, own])
-    return found
-
-
-def _together(table: SetTable, contracts: ModelContracts) -> FloatArray:
-    """Unit P&L with the scenarios of each underlying in the order of its own price."""
-    pnl = np.empty_like(table.unit_pnl)
-    for u, change in _orders(table, contracts).items():
-        rows = np.flatnonzero(contracts.underlying == u)
-        pnl[rows] = table.unit_pnl[rows][:, np.argsort(change, kind="stable")]
-    return read_only(pnl)
-
-
-def _shuffled(table: SetTable, contracts: ModelContracts) -> FloatArray:
-    """Unit P&L with the scenarios of each underlying shuffled by itself, several times side by side.
-
-    The shuffle hangs on the underlying's name alone, so that nobody's figure depends on what else is held.
-    """
-    n = len(table.scenarios)
-    pnl = np.empty((len(table.unit_pnl), n * SHUFFLES))
-    for u, name in enumerate(contracts.underlyings):
-        rows = np.flatnonzero(contracts.underlying == u)
-        generator = np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big"))
-        order = np.concatenate([generator.permutation(n) for _ in range(SHUFFLES)])
-        pnl[rows] = table.unit_pnl[rows][:, order]
-    return read_only(pnl)
 
 
 def _window(
@@ -197,20 +163,27 @@ def _unknown(mapped: FactorMap, shifts: FloatArray) -> FloatArray:
 
 
 def _spikes(book: UnitBook, contracts: ModelContracts, assumptions: Assumptions) -> tuple[FloatArray, FloatArray]:
-    """Loss of a rise of all volatilities, without and with a gap in prices."""
-    shifts = np.zeros((3, len(contracts.mapped.factors)))
-    for k, factor in enumerate(contracts.mapped.factors):
-        rows = contracts.mapped.of_factor(k)
+    """Loss of a rise of all volatilities, those without a history too; without and with a gap in prices."""
+    inputs, mapped = contracts.inputs, contracts.mapped
+    bare = inputs.is_option & (mapped.vol < 0)
+    mapped = replace(
+        mapped,
+        factors=(*mapped.factors, factor_of("vol:without a history", Change.RELATIVE)),
+        vol=np.where(bare, len(mapped.factors), mapped.vol),
+    )
+    shifts = np.zeros((3, len(mapped.factors)))
+    for k, factor in enumerate(mapped.factors):
+        rows = mapped.of_factor(k)
         relative = factor.change is Change.RELATIVE
         if factor.kind == "vol" and len(rows):
             # An absolute factor moves by that part of what it moves.
-            size = 1.0 if relative else float(contracts.inputs.vol[rows].max())
+            size = 1.0 if relative else float(inputs.vol[rows].max())
             shifts[:, k] = math.log1p(assumptions.vol_rise) if relative else assumptions.vol_rise * size
         elif factor.kind in ("price", "forward") and len(rows):
-            size = float(np.abs(contracts.inputs.forward[rows]).max())
+            size = float(np.abs(inputs.forward[rows]).max())
             for row, move in ((1, -assumptions.gap), (2, assumptions.gap)):
                 shifts[row, k] = math.log1p(move) if relative else move * size
-    pnl = factor_unit_pnl(contracts.inputs, contracts.mapped, shifts).values
+    pnl = factor_unit_pnl(inputs, mapped, shifts).values
     loss, _ = worst_loss(book.holdings, pnl[:, :1])
     gapped, _ = worst_loss(book.holdings, pnl)
     return np.maximum(loss, 0.0), np.maximum(gapped, 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 from crossmargin.aggregation.sweep import Holdings, LaidOut, Tail, expected_shortfall, tail_scenarios
 from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
 from crossmargin.basics.errors import InputError, Problem
-from crossmargin.methodologies.model_based.parameters import Measure, Tool
+from crossmargin.methodologies.model_based.parameters import Measure, Tool, percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,7 +52,7 @@ def require_scenarios(measure: Measure, n_scenarios: int, name: str) -> None:
     if n_scenarios < measure.least_scenarios:
         raise InputError(
             Problem(
-                found=f"{n_scenarios} scenarios of '{name}' for a level of {measure.level:%}".replace(".%", "%"),
+                found=f"{n_scenarios} scenarios of '{name}' for a level of {percent(measure.level)}",
                 needed=f"It needs {measure.least_scenarios}: give a longer history, or a lower level.",
             )
         )

@@ -6,16 +6,18 @@ public source states say which; the others are ours.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from fractions import Fraction
 from typing import Any, TypeVar
 
-from crossmargin.basics.errors import CrossmarginError, ParameterError, Problem, raise_problems
+from crossmargin.basics.errors import CrossmarginError
 from crossmargin.history.factors import Change, factor_of
-from crossmargin.methodologies.parameter_files import ParameterReader, shown
+from crossmargin.methodologies.parameter_files import ParameterReader, overrides_of, shown
 from crossmargin.scenarios.factor_scenarios import Horizon
 
 
@@ -153,7 +155,7 @@ class Measure:
     @property
     def least_scenarios(self) -> int:
         """Fewest scenarios of which one is beyond the level."""
-        return int(-(-1 // (1 - self.level)))
+        return least_scenarios(self.level)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,21 +325,10 @@ def overridden(
 
     Raises
     ------
-    ParameterError
+    UnknownOptionError
         Naming every override that there is not.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    unknown = sorted(set(given) - set(places))
-    raise_problems(
-        [
-            Problem(
-                found=f"'{name}' is no parameter that can be overridden",
-                needed=f"Those that can: {', '.join(places)}. Change others in a parameter file of your own.",
-                kind=ParameterError,
-            )
-            for name in unknown
-        ]
-    )
+    given = overrides_of(overrides, places)
     for name, value in given.items():
         document = _with(document, places[name], value)
     return document
@@ -351,6 +342,16 @@ def _with(section: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dic
     elif not isinstance(value, str | bool | None):
         value = str(value)
     return {**section, head: value}
+
+
+def least_scenarios(level: Decimal) -> int:
+    """Fewest scenarios of which one is beyond the level: 99.5% needs 200."""
+    return math.ceil(1 / (1 - Fraction(level)))
+
+
+def percent(level: Decimal) -> str:
+    """`99.5%`."""
+    return f"{float(level) * 100:g}%"
 
 
 def whole(read: ParameterReader, section: Mapping[str, Any], key: str, where: str, low: int, high: int) -> int:

@@ -106,8 +106,10 @@ def volatility_of(changes: FactorChanges, wanted: VolatilityFilter) -> tuple[Flo
     return np.sqrt(variance), np.sqrt(following)
 
 
-def scenario_set(known: Known, generation: Generation, *, name: str = "") -> FactorScenarios:
-    """Scenarios of a history as parameters want them.
+def scenario_set(
+    known: Known, generation: Generation, *, name: str = "", option: str = "observations"
+) -> FactorScenarios:
+    """Scenarios of a history as parameters want them; `option` says how many, for who asks for too many.
 
     Raises
     ------
@@ -122,13 +124,16 @@ def scenario_set(known: Known, generation: Generation, *, name: str = "") -> Fac
             Problem(
                 found=f"{len(changes.times)} daily changes up to the time of the market, for {generation.observations} "
                 f"scenarios" + (f" and {seed} that start the filter" if seed else ""),
-                needed="Give a longer history, or ask for fewer observations (--option observations=N).",
+                needed=f"Give a longer history, or ask for fewer (--option {option}=N).",
             )
         )
     if generation.simulation is not None:
         volatility, now = _daily_volatility(changes, generation)
         with np.errstate(invalid="ignore", divide="ignore"):
-            standard = np.where(volatility > 0, changes.values / volatility, changes.values)
+            # What never moved stays as it is. A day that only starts a filter has no volatility yet: as it was, it
+            # would look calm beside the others and thin out every correlation.
+            still = np.where(np.isnan(volatility), np.nan, changes.values)
+            standard = np.where(volatility > 0, changes.values / volatility, still)
         return simulated(changes, standard[-generation.observations :], now, generation, name=name or "draw")
     if generation.volatility is None:
         daily = historical(changes.last(generation.observations), name=name or "as on")

@@ -11,7 +11,9 @@ from crossmargin.basics.explanation import Explanation
 from crossmargin.basics.quantities import format_quantity
 from crossmargin.methodologies.by_unit import UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts
-from crossmargin.methodologies.model_based.parameters import Measure, Tool
+from crossmargin.methodologies.model_based.measures import Tails
+from crossmargin.methodologies.model_based.parameters import Measure, Tool, percent
+from crossmargin.scenarios.factor_scenarios import FactorScenarios
 
 USD = "USD"
 MOST_NAMED = 5
@@ -21,7 +23,7 @@ MOST_NAMED = 5
 def measure_words(measure: Measure) -> str:
     """`expected shortfall at 99%`."""
     what = "expected shortfall" if measure.tool is Tool.ES else "value at risk"
-    return f"{what} at {measure.level * 100:f}%".replace(".0%", "%")
+    return f"{what} at {percent(measure.level)}"
 
 
 def by_position(
@@ -64,4 +66,43 @@ def by_position(
         parts.append(Explanation(label=count, value=float(np.sum(charge[rest])), unit=USD, source=source))
     return Explanation(
         label=label, value=total, unit=USD, rule="sum" if parts else "", parts=tuple(parts), source=source
+    )
+
+
+def tail_node(
+    words: str, scenarios: FactorScenarios, found: Tails, measure: Measure, unit: int, *, source: str
+) -> Explanation:
+    """What is asked for of a unit's losses in a set of scenarios, and the worst of them by name."""
+    worst = scenarios.words(int(found.scenario[unit]))
+    counts = bool(found.counts[unit])
+    said = "" if not counts else f"; the worst is '{worst}'" if measure.tool is Tool.ES else f": '{worst}'"
+    one = len(scenarios) == 1
+    return Explanation(
+        label=f"{words}: {'loss' if one else f'{measure_words(measure)} in {len(scenarios):,} scenarios'}{said}",
+        value=float(found.value[unit]),
+        unit=USD,
+        source=source,
+        note="" if counts else "it gains there: nothing is asked for",
+    )
+
+
+def volatility_node(method: str, value: float, vol_charge: float) -> Explanation:
+    """The charge for volatilities without a history."""
+    return Explanation(
+        label="volatility without a history: net vega of each underlying",
+        value=value,
+        unit=USD,
+        source=f"{method}: volatility moves by {vol_charge:.0%} of itself, the wrong way",
+    )
+
+
+def maintenance_of(name: str, method: str, value: float, factor: float, initial: Explanation) -> Explanation:
+    """Maintenance as a fraction of initial."""
+    return Explanation(
+        label=f"maintenance of {name}",
+        value=value,
+        unit=USD,
+        rule="product",
+        parts=(Explanation(label="maintenance factor", value=factor), initial),
+        source=f"{method}: maintenance is a fraction of initial",
     )

@@ -17,7 +17,7 @@ from crossmargin.methodologies.model_based.expected_shortfall.recipe import (
 )
 from crossmargin.methodologies.model_based.measures import Tails
 from crossmargin.methodologies.model_based.parameters import Tool
-from crossmargin.methodologies.model_based.words import measure_words
+from crossmargin.methodologies.model_based.words import maintenance_of, measure_words, volatility_node
 from crossmargin.methodologies.protocol import Level
 
 USD = "USD"
@@ -37,14 +37,7 @@ def explain_unit(
     initial = _initial(name, method, book, contracts, parameters, b, unit)
     if level == "initial":
         return initial
-    return Explanation(
-        label=f"maintenance of {name}",
-        value=float(b.maintenance[unit]),
-        unit=USD,
-        rule="product",
-        parts=(Explanation(label="maintenance factor", value=parameters.maintenance_factor), initial),
-        source=f"{method}: maintenance is a fraction of initial",
-    )
+    return maintenance_of(name, method, float(b.maintenance[unit]), parameters.maintenance_factor, initial)
 
 
 def _initial(
@@ -58,14 +51,7 @@ def _initial(
 ) -> Explanation:
     parts = [_with_buffer(method, contracts, parameters, b, unit)]
     if b.volatility[unit]:
-        parts.append(
-            Explanation(
-                label="volatility without a history: net vega of each underlying",
-                value=float(b.volatility[unit]),
-                unit=USD,
-                source=f"{method}: volatility moves by {parameters.factors.vol_charge:.0%} of itself, the wrong way",
-            )
-        )
+        parts.append(volatility_node(method, float(b.volatility[unit]), parameters.factors.vol_charge))
     if b.apart is not None:
         parts.append(_beyond_cap(method, book, contracts, parameters, b, unit))
     charged = float(b.with_buffer[unit] + b.volatility[unit] + b.beyond_cap[unit])

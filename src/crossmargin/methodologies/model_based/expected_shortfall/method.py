@@ -91,7 +91,7 @@ class ExpectedShortfall(ModelBased):
             long_run = replace(
                 generation, observations=apc.long_run_observations, volatility=None, simulation=None, damped=False
             )
-            sets[LONG_RUN] = scenario_set(known, long_run)
+            sets[LONG_RUN] = scenario_set(known, long_run, option="long_run_observations")
         for name, scenarios in sets.items():
             if name != STRESS:
                 require_scenarios(self.parameters.measure, len(scenarios), name)

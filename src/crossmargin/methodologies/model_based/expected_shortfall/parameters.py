@@ -108,7 +108,11 @@ OVERRIDES = {
     "mirrored": ("generation", "mirrored"),
     "vol_without_history": ("factors", "without_vol"),
     "offset_cap": ("offset_cap",),
+    "draws": ("generation", "simulation", "draws"),
+    "dependence": ("generation", "simulation", "dependence"),
+    "seed": ("generation", "simulation", "seed"),
     "anti_procyclicality": ("anti_procyclicality", "tool"),
+    "long_run_observations": ("anti_procyclicality", "long_run_observations"),
 }
 """What can be set by name beside a document, and where it stands in it."""
 

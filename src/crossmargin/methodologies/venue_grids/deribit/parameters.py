@@ -14,8 +14,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from crossmargin.basics.errors import ParameterError, Problem, raise_problems
-from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
+from crossmargin.basics.errors import raise_problems
+from crossmargin.methodologies.parameter_files import (
+    ParameterReader,
+    document_of,
+    info_of,
+    name_of,
+    overrides_of,
+    shown,
+)
 from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.scenarios.grid import GridRanges, GridShape
 
@@ -208,17 +215,7 @@ def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: 
         With everything that is wrong in the document.
     """
     document = document_of(source, PACKAGE, DEFAULT)
-    given = {name: value for name, value in overrides.items() if value is not None}
-    unknown = sorted(set(given) - set(OVERRIDES))
-    if unknown:
-        raise ParameterError(
-            Problem(
-                found=f"'{name}' is no parameter that can be overridden",
-                needed=f"{' and '.join(OVERRIDES)} can; change others in a parameter file of your own (--parameters).",
-                kind=ParameterError,
-            )
-            for name in unknown
-        )
+    given = overrides_of(overrides, OVERRIDES)
     if given:
         rules = document.get("rules")
         own = {name: _flag(value) if name == "cross" else value for name, value in given.items()}

@@ -22,6 +22,7 @@ from crossmargin.methodologies.parameter_files import (
     document_of,
     info_of,
     name_of,
+    refuse_overrides,
     shipped_sets,
     shown,
 )
@@ -208,9 +209,7 @@ def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: 
     ParameterError
         With everything that is wrong in the document.
     """
-    given = sorted(name for name, value in overrides.items() if value is not None)
-    if given:
-        raise ParameterError(f"'{given[0]}' is no parameter that can be overridden")
+    refuse_overrides(overrides)
     return _parse(_extended(document_of(source, PACKAGE, DEFAULT)))
 
 

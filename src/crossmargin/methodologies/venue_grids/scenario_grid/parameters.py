@@ -11,11 +11,20 @@ from typing import Any
 
 from crossmargin.basics.errors import ParameterError, Problem, UnsupportedError, raise_problems
 from crossmargin.instruments.table import InstrumentTable
-from crossmargin.methodologies.parameter_files import ParameterReader, document_of, info_of, name_of, shown
+from crossmargin.methodologies.parameter_files import (
+    ParameterReader,
+    document_of,
+    info_of,
+    name_of,
+    overrides_of,
+    shown,
+)
 from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.scenarios.grid import GridRanges, GridShape
 
 DEFAULT = "venue-grid-2026"
+OVERRIDES = ("across_units", "gain_share", "gain_cap", "time_step_days")
+"""What can be set by name beside a document."""
 
 
 class AcrossUnits(StrEnum):
@@ -99,7 +108,7 @@ def load_parameters(source: str | Path | Mapping[str, Any] | None, **overrides: 
         With everything that is wrong in the document.
     """
     document = document_of(source, __package__, DEFAULT)
-    given = {name: value for name, value in overrides.items() if value is not None}
+    given = overrides_of(overrides, OVERRIDES)
     if given:
         document = _overridden(document, given)
     return _parse(document)
@@ -114,10 +123,8 @@ def _overridden(document: dict[str, Any], given: dict[str, Any]) -> dict[str, An
             across["rule"] = str(value)
         elif name in ("gain_share", "gain_cap"):
             across[name] = str(value)
-        elif name == "time_step_days":
-            shape[name] = str(value)
         else:
-            raise ParameterError(f"'{name}' is no parameter that can be overridden")
+            shape[name] = str(value)
     shared = sorted({"gain_share", "gain_cap"} & set(given))
     if shared and across.get("rule") != AcrossUnits.COMMON:
         raise ParameterError(
