@@ -209,9 +209,9 @@ class SimmParameters:
     fx: FxParameters
     caveats: tuple[str, ...]
 
-    def curvature_factors(self) -> FloatArray:
-        """Scaling SF(t) = 0.5 min(1, horizon / t) of each rate tenor: shape (n_tenors,)."""
-        days = np.array([tenor_days(tenor) for tenor in self.rates.tenors])
+    def curvature_factors(self, tenors: tuple[str, ...] = ()) -> FloatArray:
+        """Scaling SF(t) = 0.5 min(1, horizon / t) of each tenor, those of rates if none are given: (n_tenors,)."""
+        days = np.array([tenor_days(tenor) for tenor in tenors or self.rates.tenors])
         return np.asarray(0.5 * np.minimum(1.0, self.horizon_days / days), dtype=np.float64)
 
 
