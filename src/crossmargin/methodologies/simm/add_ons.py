@@ -8,7 +8,7 @@ import numpy as np
 
 from crossmargin.basics.arrays import FloatArray
 from crossmargin.methodologies.simm.aggregation import total
-from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES, Rows, RiskType
+from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES, RiskType, Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

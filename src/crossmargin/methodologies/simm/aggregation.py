@@ -3,8 +3,8 @@
     within a bucket    K^2 = sum over k, l of rho_kl f_kl x_k x_l        f_kl = min(CR_k, CR_l) / max(CR_k, CR_l)
     across buckets     sum of K_b^2 + sum over b != c of gamma_bc S_b S_c,     S_b = sum of x, clipped to -K_b and K_b
 
-Correlations within a bucket are one number for factors of one name and another for two, so that K^2 falls apart into sums
-over names and over the bucket, and the concentration factor separates once factors are sorted by CR:
+Correlations within a bucket are one number for factors of one name and another for two, so that K^2 falls apart into
+sums over names and over the bucket, and the concentration factor separates once factors are sorted by CR:
 
     sum over k, l of f_kl x_k x_l = sum of x_k^2 + 2 sum over l of (x_l / CR_l) (sum over k before l of x_k CR_k)
 

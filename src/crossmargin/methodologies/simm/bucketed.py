@@ -1,11 +1,12 @@
-"""Credit, equity and commodity: buckets that are listed, names within them. Foreign exchange volatilities, as one bucket.
+"""Credit, equity and commodity: buckets that are listed, names within them; currency volatilities, as one bucket.
 
     delta       WS = RW_bucket s CR_name                    CR = max(1, sqrt(|sum of a name's s| / T_bucket))
     vega        WS = VRW_bucket VR CR_name                  VR = HVR sigma s, or s where amounts are weighted already
     curvature   CVR = SF(t) sigma s                         no concentration; correlations squared
 
 The residual bucket's margin is added outside the root. Two factors of one name have the first correlation of the
-bucket, of two names the second; in non-qualifying credit a name is the group (label 2), though concentration is by qualifier.
+bucket, of two names the second; in non-qualifying credit a name is the group (label 2), though concentration is by
+qualifier.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from crossmargin.basics.arrays import FloatArray
 from crossmargin.basics.errors import Problem, UnsupportedError
 from crossmargin.methodologies.simm.aggregation import concentrated_square, summed, total
 from crossmargin.methodologies.simm.margins import Margin, nothing
@@ -59,8 +58,4 @@ def delta_margin(
     square += rho[0, 1] * (concentrated_square(ws, cr, scope, n_scopes) - of_group[0] - of_group[1])
     value = np.sqrt(np.maximum(square, 0.0))
     cells = np.flatnonzero(np.bincount(scope, minlength=n_scopes))
-    return Margin(value=value, scope=cells, bucket=np.zeros(len(cells), dtype=np.int64), k=_at(value, cells))
-
-
-def _at(value: FloatArray, cells: FloatArray) -> FloatArray:
-    return np.asarray(value[cells])
+    return Margin(value=value, scope=cells, bucket=np.zeros(len(cells), dtype=np.int64), k=value[cells])

@@ -430,7 +430,7 @@ def _parse(document: dict[str, Any], mpor_days: int) -> SimmParameters:
         )
     psi = read.correlations(classes.get("matrix"), "risk_class_correlation.matrix", _SECTIONS)
     rates = _rates(read, document)
-    bucketed = {
+    bucketed: dict[RiskClass, BucketParameters] = {
         one: _buckets(read, document, one) for one in RiskClass if one not in (RiskClass.INTEREST_RATE, RiskClass.FX)
     }
     credit = document.get("credit_qualifying")

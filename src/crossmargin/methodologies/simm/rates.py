@@ -1,6 +1,6 @@
 """Interest rates: a bucket a currency, with tenors on sub-curves, one inflation factor and one of cross-currency basis.
 
-    delta       WS = RW(group, tenor) s CR; inflation RW s CR; basis RW s             CR over curve and inflation amounts
+    delta       WS = RW(group, tenor) s CR; inflation RW s CR; basis RW s           CR over curve and inflation amounts
     vega        WS = VRW s CR, CR over all volatility amounts of the currency
     curvature   CVR = SF(t) s; correlations squared, no concentration; the whole divided by HVR^2
 
@@ -21,7 +21,7 @@ from crossmargin.methodologies.simm.aggregation import (
 )
 from crossmargin.methodologies.simm.margins import Margin, nothing
 from crossmargin.methodologies.simm.parameters import RateParameters, SimmParameters
-from crossmargin.methodologies.simm.rows import Rows, RiskType
+from crossmargin.methodologies.simm.rows import RiskType, Rows
 
 
 def delta_margin(rows: Rows, currencies: tuple[str, ...], parameters: SimmParameters, n_scopes: int) -> Margin:
@@ -55,8 +55,8 @@ def delta_margin(rows: Rows, currencies: tuple[str, ...], parameters: SimmParame
     curve = by_tenor.sum(axis=1)
     phi = p.sub_curve_correlation
     square = phi * _quadratic(by_tenor, p.tenor_correlation)
-    for k in range(ws.shape[1]):
-        square += (1 - phi) * _quadratic(ws[:, k], p.tenor_correlation)
+    for curve_number in range(ws.shape[1]):
+        square += (1 - phi) * _quadratic(ws[:, curve_number], p.tenor_correlation)
     square += ws_inflation**2 + 2 * p.inflation_correlation * ws_inflation * curve
     square += ws_basis**2 + 2 * p.basis_correlation * ws_basis * (curve + ws_inflation)
     k = np.sqrt(np.maximum(square, 0.0))
@@ -136,7 +136,7 @@ def _volatilities(rows: Rows, cell: IntArray, n: int, by_tenor: FloatArray) -> t
 
 def _of_volatilities(vol: FloatArray, inflation: FloatArray, tenors: FloatArray, rho: float) -> FloatArray:
     square = _quadratic(vol, tenors) + inflation**2 + 2 * rho * inflation * vol.sum(axis=1)
-    return np.sqrt(np.maximum(square, 0.0))
+    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
 
 
 def _cross(scope: IntArray, s: FloatArray, cr: FloatArray, gamma: float, n_scopes: int) -> FloatArray:
@@ -148,4 +148,4 @@ def _across_currencies(
     scope: IntArray, k: FloatArray, s: FloatArray, cr: FloatArray, p: RateParameters, n_scopes: int
 ) -> FloatArray:
     cross = _cross(scope, s, cr, p.currency_correlation, n_scopes)
-    return np.maximum(total(k * k, scope, n_scopes) + cross, 0.0)
+    return np.asarray(np.maximum(total(k * k, scope, n_scopes) + cross, 0.0))

@@ -20,7 +20,6 @@ from crossmargin.basics.arrays import FloatArray, read_only
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.simm import bucketed, fx, rates
 from crossmargin.methodologies.simm.add_ons import AddOns, add_ons
-from crossmargin.methodologies.simm.aggregation import total
 from crossmargin.methodologies.simm.margins import (
     BASE_CORRELATION,
     CURVATURE,
@@ -32,7 +31,7 @@ from crossmargin.methodologies.simm.margins import (
 )
 from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
 from crossmargin.methodologies.simm.report import SimmReport, report
-from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES, Rows, RiskType, coded
+from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES, RiskType, Rows, coded
 from crossmargin.portfolio.sensitivities import Sensitivities
 
 _TYPES = {
@@ -205,9 +204,7 @@ def _rates(rows: Rows, names: tuple[str, ...], parameters: SimmParameters, sign:
     }
 
 
-def _bucketed(
-    rows: Rows, risk_class: RiskClass, parameters: SimmParameters, sign: float, n_scopes: int
-) -> _Margins:
+def _bucketed(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, sign: float, n_scopes: int) -> _Margins:
     """Delta, vega and curvature of credit, equity or commodity."""
     p = parameters.bucketed[risk_class]
     family = bucketed.Family(
@@ -280,8 +277,6 @@ def _fx(
     cr = bucketed.concentration(found, vr, threshold, parameters.has_concentration)
     vega = bucketed.linear_margin(found, p.vega_risk_weight * vr * cr, cr, family, n_scopes)
     cvr = sign * parameters.curvature_factors()[found.tenor] * sigma * found.amount
-    curvature = bucketed.curvature_margin(
-        found, cvr, family, parameters.curvature_scale, n_scopes, by_issuer=True
-    )
+    curvature = bucketed.curvature_margin(found, cvr, family, parameters.curvature_scale, n_scopes, by_issuer=True)
     delta = fx.delta_margin(rows.of(RiskType.FX), names, parameters, calculation_currency, n_scopes)
     return {(one, DELTA): delta, (one, VEGA): vega, (one, CURVATURE): curvature}

@@ -152,31 +152,31 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     ours = ~_cells(s.im_model, lambda name: name.strip().casefold() == SCHEDULE)
     risk_type = _numbers(s.risk_type, {name: int(kind) for name, kind in RISK_TYPES.items()})
 
-    def refuse(rows: BoolArray, column: Coded, what: str, needed: Callable[[int], str]) -> None:
+    def refuse(rows: BoolArray, column: Coded, what: str, needed: str) -> None:
         """Refuse `rows`, naming the cell of `column`."""
         for k in np.flatnonzero(rows & ours & ~refused).tolist():
             cell = column.names[int(column.codes[k])]
             refused[k] = True
             problems.append(
-                (k, Problem(found=f"{what} '{cell}'" if cell else f"no {what}", needed=needed(k), row=int(s.row[k])))
+                (k, Problem(found=f"{what} '{cell}'" if cell else f"no {what}", needed=needed, row=int(s.row[k])))
             )
 
-    refuse(risk_type < 0, s.risk_type, "risk type", lambda _: f"One of {', '.join(RISK_TYPES)}.")
+    refuse(risk_type < 0, s.risk_type, "risk type", f"One of {', '.join(RISK_TYPES)}.")
     product_class = _numbers(s.product_class, {name: k for k, name in enumerate(PRODUCT_CLASSES)})
     has_class = ~np.isin(risk_type, (RiskType.NOTIONAL_FACTOR, RiskType.NOTIONAL, RiskType.FIXED_AMOUNT))
     named = f"One of {', '.join(PRODUCT_CLASSES)}."
     of_multiplier = risk_type == RiskType.MULTIPLIER
     # A multiplier names its product class as its qualifier.
     of_qualifier = _numbers(s.qualifier, {name: k for k, name in enumerate(PRODUCT_CLASSES)})
-    refuse(of_multiplier & (of_qualifier < 0), s.qualifier, "product class", lambda _: named)
-    refuse(has_class & ~of_multiplier & (product_class < 0), s.product_class, "product class", lambda _: named)
+    refuse(of_multiplier & (of_qualifier < 0), s.qualifier, "product class", named)
+    refuse(has_class & ~of_multiplier & (product_class < 0), s.product_class, "product class", named)
     product_class = np.where(of_multiplier, of_qualifier, np.maximum(product_class, 0))
     bucket = np.zeros(n, dtype=np.int64)
     for kind, risk_class in RISK_CLASS_OF.items():
         chosen = risk_type == kind
         known = parameters.bucketed[risk_class].buckets
         found = _numbers(s.bucket, {name: k for k, name in enumerate(known)})
-        refuse(chosen & (found < 0), s.bucket, "bucket", lambda _, known=known: f"One of {', '.join(known)}.")
+        refuse(chosen & (found < 0), s.bucket, "bucket", f"One of {', '.join(known)}.")
         bucket = np.where(chosen, np.maximum(found, 0), bucket)
     tenor = np.zeros(n, dtype=np.int64)
     for kinds, known in (
@@ -185,19 +185,19 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     ):
         chosen = np.isin(risk_type, kinds)
         found = _numbers(s.label1, {name: k for k, name in enumerate(known)}, str.lower)
-        refuse(chosen & (found < 0), s.label1, "tenor", lambda _, known=known: f"Label 1 is one of {', '.join(known)}.")
+        refuse(chosen & (found < 0), s.label1, "tenor", f"Label 1 is one of {', '.join(known)}.")
         tenor = np.where(chosen, np.maximum(found, 0), tenor)
     curves = parameters.rates.sub_curves
     sub_curve = _numbers(s.label2, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
     of_curve = risk_type == RiskType.IR_CURVE
-    refuse(of_curve & (sub_curve < 0), s.label2, "sub-curve", lambda _: f"Label 2 is one of {', '.join(curves)}.")
+    refuse(of_curve & (sub_curve < 0), s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
     currency = _cells(s.qualifier, lambda name: len(name) == 3 and name.isalpha())
-    refuse(np.isin(risk_type, _CURRENCIES) & ~currency, s.qualifier, "currency", lambda _: "Three letters, like EUR.")
+    refuse(np.isin(risk_type, _CURRENCIES) & ~currency, s.qualifier, "currency", "Three letters, like EUR.")
     pair = _cells(s.qualifier, lambda name: len(name) == 6 and name.isalpha() and name[:3] != name[3:])
-    refuse((risk_type == RiskType.FX_VOL) & ~pair, s.qualifier, "currency pair", lambda _: "Two currencies: EURUSD.")
+    refuse((risk_type == RiskType.FX_VOL) & ~pair, s.qualifier, "currency pair", "Two currencies: EURUSD.")
     stated = _cells(s.qualifier, bool)
     needs_name = ~np.isin(risk_type, (RiskType.FIXED_AMOUNT,))
-    refuse(needs_name & ~stated, s.qualifier, "qualifier", lambda _: "The name of the risk factor.")
+    refuse(needs_name & ~stated, s.qualifier, "qualifier", "The name of the risk factor.")
     rows = np.flatnonzero(ours & ~refused)
     scope = s.portfolio.codes * len(PRODUCT_CLASSES) + product_class
     accepted = Rows(
