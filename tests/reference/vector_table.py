@@ -206,6 +206,8 @@ FILES: dict[str, str] = {
     "*README.md": PEOPLE,
     "*PROVENANCE.md": PEOPLE,
     "*LICENSE*": PEOPLE,
+    "simm/portfolios_*.csv": "portfolios: tests/reference/test_simm.py",
+    "simm/results_ore.csv": "figures at every level: tests/reference/test_simm.py",
     "simm/*": SIMM,
     "span/*.spn": "read by the vectors that name it",
     "span/*.pa2": "genuine records: tests/files/test_span_pa2.py",
