@@ -8,14 +8,17 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import numpy as np
 from hypothesis import strategies as st
 
 from crossmargin.files.positions import read_positions
+from crossmargin.history.factors import factor_of
+from crossmargin.history.histories import FactorHistories
 from crossmargin.instruments.symbols import parse_symbol
 from crossmargin.instruments.terms import Spot, VanillaOption
 from crossmargin.market.snapshot import Market, Quote
 from crossmargin.methodologies.protocol import Methodology
-from crossmargin.methodologies.registry import methodology
+from crossmargin.methodologies.registry import ENTRIES, methodology
 from crossmargin.portfolio.book import Book
 from tests.methodologies.venue_grids.okx_market import COMPLETE as OKX_INVENTED
 
@@ -106,8 +109,43 @@ NOT_HELD: dict[str, tuple[str, ...]] = {
 PARAMETERS: dict[str, Any] = {"okx-pm": OKX_INVENTED}
 
 
+@cache
+def history() -> FactorHistories:
+    """Six years to the day of the market: prices and volatilities of all three, that move together."""
+    n, generator = 2300, np.random.default_rng(20260215)
+    last = int(AS_OF.replace(hour=0).timestamp())
+    names = [f"{kind}:{underlying}" for underlying in INDEX for kind in ("price", "vol")]
+    shared = generator.standard_t(4, n)
+    daily = {"price:BTC": 0.025, "price:ETH": 0.035, "price:SPX": 0.008}
+    columns = []
+    for name in names:
+        loading = 0.7 if name.startswith("price") else -0.5
+        shock = loading * shared + generator.standard_normal(n) * 0.7
+        start = INDEX[name[6:]] if name.startswith("price") else 0.5
+        columns.append(start * np.exp(np.cumsum(shock * daily.get(name, 0.04))))
+    times = last - 86_400 * np.arange(n)[::-1]
+    return FactorHistories.of([factor_of(name) for name in names], times, np.stack(columns, axis=1), source="test")
+
+
+def shortfall_document(tool: str) -> dict[str, Any]:
+    """Parameters of filtered expected shortfall for that history, with an anti-procyclicality tool and a floor."""
+    document = dict(methodology("filtered-es").info.document)
+    document["anti_procyclicality"] = document["anti_procyclicality"] | {"tool": tool, "long_run_observations": "380"}
+    document["generation"] = document["generation"] | {"observations": "250"}
+    document["stress_periods"] = {"a week": ["2025-08-04", "2025-08-08"], "an older one": ["2021-05-17", "2021-05-21"]}
+    return document | {"floor_rate": "0.01"}
+
+
+WITH_HISTORY = tuple(name for name, entry in ENTRIES.items() if entry.takes_history)
+"""Methods that margin nothing without a history of factors."""
+ON_HISTORY: dict[str, Any] = {"observations": "250"}
+"""So that the history of the tests is long enough."""
+
+
 def made(method: str) -> Methodology:
-    """A method with parameters for everything that it has a rule for."""
+    """A method with parameters, and a history, for everything that it has a rule for."""
+    if method in WITH_HISTORY:
+        return methodology(method, PARAMETERS.get(method), history=history(), **ON_HISTORY)
     return methodology(method, PARAMETERS.get(method))
 
 

@@ -25,7 +25,9 @@ from tests import books
 CALL = "BTC-27MAR26-100000-C"
 every = pytest.mark.parametrize("name", METHODOLOGIES)
 grids = pytest.mark.parametrize("name", ["scenario-grid", "isolated"])
-with_options = pytest.mark.parametrize("name", [name for name in METHODOLOGIES if books.holds(name, books.OPTIONS[0])])
+with_options = pytest.mark.parametrize(
+    "name", [name for name in (*METHODOLOGIES, *books.WITH_HISTORY) if books.holds(name, books.OPTIONS[0])]
+)
 
 
 @with_options
@@ -112,7 +114,7 @@ def test_american_options_say_so_whatever_else_is_missing(data_dir: Path, name: 
     """SPY has no parameters either: somebody who adds them must not learn only then that it is in vain."""
     market = read_market(data_dir / "cboe_spy_chain_20230914.csv.gz")
     with pytest.raises(UnsupportedError, match="American"):
-        evaluate(_american(market), market, methodology(name))
+        evaluate(_american(market), market, books.made(name) if name in books.WITH_HISTORY else methodology(name))
 
 
 def own_market(quote: Quote, index: float) -> Market:

@@ -55,7 +55,9 @@ def bits(found: AccountFigures) -> list[bytes]:
     block=st.integers(1, 4),
     threads=st.integers(1, 3),
     compiled=st.booleans(),
-    name=st.sampled_from(sorted(n for n in METHODOLOGIES if any(books.holds(n, one) for one in books.NAMES))),
+    name=st.sampled_from(
+        sorted(n for n in (*METHODOLOGIES, *books.WITH_HISTORY) if any(books.holds(n, one) for one in books.NAMES))
+    ),
 )
 def test_blocks_threads_and_kernels_change_no_bit(
     rows: list[Row], with_cash: bool, block: int, threads: int, compiled: bool, name: str

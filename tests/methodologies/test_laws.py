@@ -53,6 +53,30 @@ VARIATIONS: dict[str, dict[str, dict[str, Any]]] = {
         "X:PM, neither dampener nor delta shock": {"parameters": UNDAMPED},
     },
     "okx-pm": {"invented figures": {"parameters": books.PARAMETERS["okx-pm"]}},
+    **{name: {"default": {"history": books.history(), **books.ON_HISTORY}} for name in books.WITH_HISTORY},
+}
+VARIATIONS["historical-es"] |= {
+    "value at risk": {"history": books.history(), **books.ON_HISTORY, "measure": "var"},
+    "separate days, mirrored": {
+        "history": books.history(),
+        "observations": "300",
+        "horizon_rule": "separate",
+        "mirrored": "true",
+    },
+    "a cap on offsets": {"history": books.history(), **books.ON_HISTORY, "offset_cap": "0.8"},
+    "not below the long history": {
+        "parameters": books.shortfall_document("long_run_floor"),
+        "history": books.history(),
+    },
+}
+VARIATIONS["filtered-es"] |= {
+    "volatility charged": {
+        "parameters": books.shortfall_document("none"),
+        "history": books.history().of_factors(["price:BTC", "price:ETH", "price:SPX"]),
+        "vol_without_history": "charge",
+    },
+    "a buffer": {"parameters": books.shortfall_document("buffer"), "history": books.history()},
+    "stressed days": {"parameters": books.shortfall_document("stressed_weight"), "history": books.history()},
 }
 
 
@@ -76,7 +100,7 @@ def _method(name: str, variation: str) -> Methodology:
     return methodology(name, **VARIATIONS.get(name, {"default": {}})[variation])
 
 
-TESTED = [name for name in METHODOLOGIES if any(books.holds(name, one) for one in books.NAMES)]
+TESTED = [name for name in (*METHODOLOGIES, *books.WITH_HISTORY) if any(books.holds(name, one) for one in books.NAMES)]
 VARIANTS = [Variant(name, v) for name in TESTED for v in VARIATIONS.get(name, {"default": {}})]
 
 

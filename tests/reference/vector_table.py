@@ -18,12 +18,13 @@ from tests.reference import (
     runners,
     span_runners,
     standard_margin_runners,
+    statistics_runners,
 )
 from tests.reference.loader import Vector
 
 VENUES = "crypto venues"
 LIQUIDATION = "liquidation"
-MODELS = "model-based margin and its statistics"
+BACKTESTS = "tests on exceedances"
 SIMM = "SIMM"
 STRATEGY = "strategy margin and TIMS"
 CCP = "clearing-house resources and the default waterfall"
@@ -107,6 +108,33 @@ RUN: dict[str, Run] = {
             ("Hyperliquid portfolio margin", okx_runners.hyperliquid_borrowable),
         )
     },
+    **{
+        f"vectors / {name}": Run(runner=runner)
+        for name, runner in (
+            ("apc_tools", statistics_runners.anti_procyclicality),
+            ("bivariate_copula_fit", statistics_runners.pair_copula),
+            ("cornish_fisher_var", statistics_runners.cornish_fisher),
+            ("dcc_filter_fixed_params", statistics_runners.dcc_filter),
+            ("detone", statistics_runners.detoned),
+            ("elliptical_rho_from_kendall_tau", statistics_runners.elliptical),
+            ("ewma_covariance_zero_mean", statistics_runners.ewma_covariance),
+            ("ewma_variance_arch", statistics_runners.ewma_variance),
+            ("exponentially_weighted_covariance_half_life_40", statistics_runners.half_life_covariance),
+            ("garch11_filter_fixed_params_fhs", statistics_runners.garch_filter),
+            ("garch11_fit_and_fhs", statistics_runners.garch_fit),
+            ("gerber", statistics_runners.gerber),
+            ("historical_var_es", statistics_runners.historical),
+            ("ledoit_wolf_scaled_identity", statistics_runners.ledoit_wolf),
+            ("nearest_correlation_frobenius", statistics_runners.nearest),
+            ("oas", statistics_runners.oas),
+            ("parametric_var_es_normal_t", statistics_runners.parametric),
+            ("procyclicality_measures", statistics_runners.procyclicality),
+            ("riskmetrics2006_arch", statistics_runners.riskmetrics),
+            ("rmt_denoise_marchenko_pastur", statistics_runners.denoised),
+            ("statsmodels_corr_nearest", statistics_runners.nearest),
+        )
+    },
+    "vectors_ccp / prisma_like_subsample": Run(runner=statistics_runners.prisma_subsample),
     "vectors_marginism_nse": Run(runner=span_runners.nse),
     "vectors_tiers_inter_kdpw": Run(runner=span_runners.kdpw),
 }
@@ -133,47 +161,24 @@ _DYDX = [
     "insurance_fund_delta",
     "min_max_notional_liquidatable",
 ]
-_STATISTICS = [
+_EXCEEDANCES = [
     "acerbi_szekely_Z1_Z2",
     "acerbi_szekely_Z2_critical_value_MC",
-    "apc_tools",
     "basel_traffic_light",
     "berkowitz_tail_as_vartests",
     "binomial_test_one_sided_greater",
-    "bivariate_copula_fit",
     "christoffersen_from_counts",
     "christoffersen_from_hits",
     "christoffersen_pelletier_weibull_duration",
-    "cornish_fisher_var",
-    "dcc_filter_fixed_params",
-    "detone",
-    "elliptical_rho_from_kendall_tau",
-    "ewma_covariance_zero_mean",
-    "ewma_variance_arch",
     "exception_rate_upper_confidence_limit_95",
-    "exponentially_weighted_covariance_half_life_40",
-    "garch11_filter_fixed_params_fhs",
-    "garch11_fit_and_fhs",
-    "gerber",
-    "historical_var_es",
-    "hypothetical_capital_kccp",
     "kupiec_pof",
-    "ledoit_wolf_scaled_identity",
     "mid_p_test_one_sided_greater",
-    "nearest_correlation_frobenius",
-    "oas",
-    "parametric_var_es_normal_t",
-    "procyclicality_measures",
-    "riskmetrics2006_arch",
-    "rmt_denoise_marchenko_pastur",
-    "statsmodels_corr_nearest",
 ]
 _RESOURCES = [
     "cover_1_cover_2",
     "default_waterfall",
     "hypothetical_capital_kccp",
     "one_factor_default_count",
-    "prisma_like_subsample",
 ]
 _STRATEGY_FILES = (
     "vectors_cboe2007_strategy_vs_portfolio",
@@ -190,7 +195,8 @@ NOT_YET: dict[str, str] = {
     **{f"Drift* / {name}": LIQUIDATION for name in _DRIFT},
     **{f"dYdX* / {name}": LIQUIDATION for name in _DYDX},
     **dict.fromkeys(_STRATEGY_FILES, STRATEGY),
-    **{f"vectors / {name}": MODELS for name in _STATISTICS},
+    **{f"vectors / {name}": BACKTESTS for name in _EXCEEDANCES},
+    "vectors / hypothetical_capital_kccp": CCP,
     **{f"vectors_ccp / {name}": CCP for name in _RESOURCES},
 }
 
@@ -204,7 +210,8 @@ FILES: dict[str, str] = {
     "span/*.spn": "read by the vectors that name it",
     "span/*.pa2": "genuine records: tests/files/test_span_pa2.py",
     "span/nse_banknifty_rpf_extract_*.csv.gz": "genuine figures: tests/methodologies/span/test_span_genuine.py",
-    "stats/*.csv": MODELS,
+    "stats/pnl_var_es.csv": BACKTESTS,
+    "stats/*.csv": "series that the vectors name",
 }
 
 

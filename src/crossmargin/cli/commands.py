@@ -59,6 +59,9 @@ class Inputs:
         Time of the market, like 2026-01-31T08:00:00Z, for a file that states none or holds several.
     parameters
         Name of a parameter set, or a JSON file; of a methodology that takes it, an exchange's parameter file.
+    history
+        History of risk factors, for a model-based methodology: CSV or Parquet with a column of dates and one a factor,
+        like price:BTC, or date, factor, value.
     across_units
         independent or common: how the underlyings of an account combine.
     gain_share
@@ -78,6 +81,7 @@ class Inputs:
     market_format: str | None = None
     as_of: str | None = None
     parameters: str | None = None
+    history: Path | None = None
     across_units: str | None = None
     gain_share: str | None = None
     gain_cap: str | None = None
@@ -824,14 +828,15 @@ def _require_count(option: str, value: int | None, *, least: int) -> None:
         raise InputError(Problem(found=f"{option} {value}", needed=f"{least} or more."))
 
 
-def _overrides(inputs: Inputs) -> dict[str, str]:
+def _overrides(inputs: Inputs) -> dict[str, Any]:
     given = {
+        "history": inputs.history,
         "across_units": inputs.across_units,
         "gain_share": inputs.gain_share,
         "gain_cap": inputs.gain_cap,
         "time_step_days": inputs.time_step_days,
     }
-    overrides = {name: value for name, value in given.items() if value is not None}
+    overrides: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problems: list[Problem] = []
     for text in inputs.option:
         name, equals, value = text.partition("=")

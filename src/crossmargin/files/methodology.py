@@ -38,12 +38,12 @@ def read_methodology(name: str, parameters: Any = None, **overrides: Any) -> Met
         As its factory takes them: name of a set that ships, JSON file, document. Of a methodology in `READERS`: the
         path of the exchange's file, or what its reader made of one.
     **overrides
-        As its factory takes them.
+        As its factory takes them. A `history` of risk factors may be a file or a frame, as `read_history` takes it.
 
     Raises
     ------
     InputError
-        If there is no methodology of that name, or its file cannot be read.
+        If there is no methodology of that name, or a file cannot be read.
     ParameterError
         If its parameters are wrong or missing, or there is no such override.
     """
@@ -58,11 +58,21 @@ def read_methodology(name: str, parameters: Any = None, **overrides: Any) -> Met
         )
     if name in READERS and isinstance(parameters, str | Path):
         parameters = READERS[name](Path(parameters))
+    if overrides.get("history") is not None:
+        if not known.takes_history:
+            raise InputError(
+                Problem(found=f"a history for '{name}', which takes none", needed="Leave --history out (history=...).")
+            )
+        from crossmargin.files.history import read_history
+
+        overrides["history"] = read_history(overrides["history"])
     return known.factory(parameters, **overrides)
 
 
 def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides: Any) -> list[Methodology]:
     """Several to be compared, each with the parameters given if they are of its family, and else with its own.
+
+    A history goes to those that take one.
 
     Raises
     ------
@@ -79,10 +89,20 @@ def read_methodologies(names: Sequence[str], parameters: Any = None, **overrides
                 needed="Compare methodologies of one market; margin the others by themselves.",
             )
         )
+    history = overrides.pop("history", None)
+    if history is not None and any(entry(name).takes_history for name in names):
+        from crossmargin.files.history import read_history
+
+        history = read_history(history)
+
+    def made(name: str, its_parameters: Any) -> Methodology:
+        own = {"history": history} if history is not None and (entry(name).takes_history or len(names) == 1) else {}
+        return read_methodology(name, its_parameters, **overrides, **own)
+
     if parameters is None or of_file:
-        return [read_methodology(name, parameters, **overrides) for name in names]
+        return [made(name, parameters) for name in names]
     stated = _family_of(parameters, names)
-    return [read_methodology(name, parameters if entry(name).family == stated else None, **overrides) for name in names]
+    return [made(name, parameters if entry(name).family == stated else None) for name in names]
 
 
 def _family_of(parameters: Any, names: Sequence[str]) -> str:

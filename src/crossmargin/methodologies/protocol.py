@@ -211,12 +211,15 @@ class Entry:
         Where sets of it ship; empty where none do.
     about : About or None
         `None` where parameters ship, so that it can be made without a file.
+    takes_history : bool
+        Whether its factory takes a `history` of risk factors, without which it margins nothing.
     """
 
     factory: MethodologyFactory
     family: str
     package: str = ""
     about: About | None = None
+    takes_history: bool = False
 
 
 def notes_on_orders(book: Book, name: str) -> tuple[str, ...]:

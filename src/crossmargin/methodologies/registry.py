@@ -14,6 +14,7 @@ _VENUE_GRIDS = "crossmargin.methodologies.venue_grids"
 
 _LINEAR_WEIGHTS = "crossmargin.methodologies.linear_weights"
 _STANDARD = "crossmargin.methodologies.standard_margin"
+_SHORTFALL = "crossmargin.methodologies.model_based.expected_shortfall"
 _NO_LAW = Traits(convex=False, homogeneous=False, subadditive=False, euler=True, exact_integers=False)
 
 
@@ -81,6 +82,15 @@ ENTRIES: dict[str, Entry] = {
     "deribit-standard": Entry(
         factory=_later(f"{_STANDARD}.method", "deribit_standard"), family="standard-margin", package=_STANDARD
     ),
+    **{
+        name: Entry(
+            factory=_later(f"{_SHORTFALL}.method", name.replace("-", "_")),
+            family="expected-shortfall",
+            package=_SHORTFALL,
+            takes_history=True,
+        )
+        for name in ("historical-es", "filtered-es", "monte-carlo-es")
+    },
     "span": Entry(
         factory=_later("crossmargin.methodologies.span.method", "span"),
         family="span",
@@ -97,9 +107,9 @@ ENTRIES: dict[str, Entry] = {
 """All of them."""
 
 METHODOLOGIES: dict[str, MethodologyFactory] = {
-    name: entry.factory for name, entry in ENTRIES.items() if entry.about is None
+    name: entry.factory for name, entry in ENTRIES.items() if entry.about is None and not entry.takes_history
 }
-"""Those that can be made with parameters that ship."""
+"""Those that margin with parameters that ship, and need nothing else."""
 
 
 def entry(name: str) -> Entry:

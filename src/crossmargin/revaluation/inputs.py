@@ -105,8 +105,15 @@ def undiscounted_value(
     return value
 
 
-def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy) -> PricingInputs:
+def pricing_inputs(
+    market: Market, names: tuple[str, ...], policy: MissingPolicy, *, converted: frozenset[str] = frozenset()
+) -> PricingInputs:
     """The inputs of the instruments `names`, or one error with all that cannot be priced.
+
+    Parameters
+    ----------
+    converted : frozenset of str
+        Quote currencies, beside the dollar and its stablecoins, whose move against it the caller's scenarios have.
 
     Raises
     ------
@@ -122,7 +129,7 @@ def pricing_inputs(market: Market, names: tuple[str, ...], policy: MissingPolicy
     fills: list[Fill] = []
     problems: list[Problem] = []
     index = _index_prices(market, held, problems)
-    quote_usd = _quote_usd(market, held, policy, fills, problems)
+    quote_usd = _quote_usd(market, held, policy, fills, problems, converted)
     is_option = np.asarray(held.kind == Kind.OPTION)
     problems += _expired(market, row, held)
     problems += [
@@ -196,14 +203,19 @@ def _index_prices(market: Market, held: InstrumentTable, problems: list[Problem]
 
 
 def _quote_usd(
-    market: Market, held: InstrumentTable, policy: MissingPolicy, fills: list[Fill], problems: list[Problem]
+    market: Market,
+    held: InstrumentTable,
+    policy: MissingPolicy,
+    fills: list[Fill],
+    problems: list[Problem],
+    converted: frozenset[str],
 ) -> FloatArray:
     quoted_in: dict[str, list[str]] = {}
     for instrument in held.instruments:
         quoted_in.setdefault(instrument.quote_currency, []).append(instrument.name)
     rate: dict[str, float] = {}
     for currency, names in quoted_in.items():
-        if currency != "USD" and currency not in STABLECOINS:
+        if currency != "USD" and currency not in STABLECOINS and currency not in converted:
             problems.append(
                 Problem(
                     found=f"'{names[0]}' is quoted in {currency}, whose move against the dollar no scenario has",

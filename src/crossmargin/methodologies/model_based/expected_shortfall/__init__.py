@@ -1,0 +1,1 @@
+"""Expected shortfall, or value at risk, of history, of filtered history and of simulated factors."""
