@@ -312,6 +312,67 @@ def explain(
     return ATTENTION if stands is not None and stands.excess[index] < 0 else ANSWERED
 
 
+@app.command(name="hedge-failure")
+def hedge_failure(
+    positions: Path,
+    *,
+    inputs: Inputs = _DEFAULTS,
+    methodology: str = "filtered-es",
+    offset_cap: float = 0.8,
+    break_weight: float = 0.25,
+    vol_rise: float = 0.5,
+    gap: float = 0.2,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
+    """What every account would be asked for if its hedges failed: other correlations, stressed days, a jump of vols.
+
+    Parameters
+    ----------
+    positions
+        As for margin.
+    methodology
+        One that takes a --history.
+    offset_cap
+        Part of the saving between underlyings that is recognised under `capped`.
+    break_weight
+        Part of what a worse correlation would ask for that the add-on takes.
+    vol_rise
+        Relative rise of all volatilities in the spike.
+    gap
+        Relative move of all prices beside it, taken both ways.
+    json_
+        Print JSON instead of a table.
+    """
+    from crossmargin.answers.hedge_failure import hedge_failure as of_evaluation
+    from crossmargin.cli import show
+    from crossmargin.engine.evaluate import evaluate
+    from crossmargin.methodologies.model_based.hedge_failure import Assumptions
+
+    limits = {
+        "--offset-cap": (offset_cap, 1.0),
+        "--break-weight": (break_weight, 10.0),
+        "--vol-rise": (vol_rise, 100.0),
+        "--gap": (gap, 0.99),
+    }
+    raise_problems(
+        [
+            Problem(found=f"{name} {value:g}", needed=f"It is from 0 to {most:g}.")
+            for name, (value, most) in limits.items()
+            if not 0 <= value <= most
+        ]
+    )
+    loaded = _loaded(positions, inputs, [methodology])
+    answer = of_evaluation(
+        evaluate(loaded.book, loaded.market, loaded.method, loaded.policy),
+        Assumptions(offset_cap=offset_cap, break_weight=break_weight, vol_rise=vol_rise, gap=gap),
+    )
+    if json_:
+        _print_json(answer.to_dict())
+    else:
+        print(show.hedge_failure_text(answer))
+    return ANSWERED
+
+
 @app.command
 def compare(
     positions: Path,

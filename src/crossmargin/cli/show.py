@@ -28,6 +28,7 @@ from crossmargin.reports import numbers
 from crossmargin.standing.standing import STATES
 
 if TYPE_CHECKING:
+    from crossmargin.answers.hedge_failure import HedgeFailureAnswer
     from crossmargin.cluster.margin import ClusterReport
 
 ALL_UP_TO = 50
@@ -425,6 +426,50 @@ def _sums(e: Evaluation) -> dict[str, float]:
     if e.standing is not None:
         stated |= {"equity": e.standing.equity, "excess": e.standing.excess}
     return {name: float(values.sum()) for name, values in {**charges, **stated}.items()}
+
+
+_HEDGE_FIGURES = {
+    "estimated": "as estimated",
+    "zero": "at zero",
+    "one": "at one",
+    "against": "each at its worst",
+    "window": "stressed days",
+    "capped": "offset capped",
+    "correlation_break": "break add-on",
+    "vol_spike": "vol spike",
+    "vol_spike_gap": "vol spike, gap",
+}
+
+
+def hedge_failure_text(answer: HedgeFailureAnswer) -> str:
+    """Loss of every account under each assumption about what hedges what, then what the words mean."""
+    shown = _shown(answer.figures["against"], None)
+    columns = [Column(header="account", cells=[answer.accounts[a] for a in shown], align="left")]
+    for k, (name, header) in enumerate(_HEDGE_FIGURES.items()):
+        values = answer.figures[name]
+        cells = [numbers.money(float(values[a])) if values[a] == values[a] else numbers.UNKNOWN for a in shown]
+        columns.append(Column(header=header, cells=cells, goes=k if k > 3 else 0))
+    worst = [f"{answer.accounts[a]}: {answer.window_worst[a]}" for a in shown if answer.window_worst[a]]
+    given = answer.assumptions
+    lines = [
+        f"Loss in USD under {answer.provenance['methodology']}, as of {answer.provenance['as_of']}",
+        "",
+        table(columns),
+        *_not_shown(len(answer.accounts) - len(shown), "--json has all"),
+        "",
+        paragraphs(
+            [
+                "At zero, at one: correlation of the underlyings, the scenarios of each as they are.",
+                "Each at its worst: every underlying loses in its own worst scenarios at once: hedges at minus one.",
+                f"Offset capped: at most {given.offset_cap:.0%} of what netting saves. Break add-on: "
+                f"{given.break_weight:.0%} of what the worse of zero and one asks for beyond the estimate.",
+                f"Vol spike: all volatilities up by {given.vol_rise:.0%}; gap: prices by {given.gap:.0%} with it, "
+                "the worse way.",
+                *(f"Worst stressed day of {line}." for line in worst[:LARGEST]),
+            ]
+        ),
+    ]
+    return "\n".join(lines)
 
 
 def what_if_text(answer: WhatIf) -> str:

@@ -174,6 +174,7 @@ def provenance(
         "parameters_version": info.version,
         "parameters_date": info.date,
         "parameters_hash": info.digest,
+        **({"history_hash": info.history} if info.history else {}),
         "market_hash": market.fingerprint,
         "market_source": market.source,
         "as_of": format_utc(market.as_of),

@@ -73,13 +73,14 @@ class ScenarioPnl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParametersInfo:
-    """Which parameters: name, version, date, hash, and the document itself."""
+    """Which parameters: name, version, date, hash, and the document itself; of a model also the hash of its history."""
 
     name: str
     version: str
     date: str
     digest: str
     document: dict[str, Any]
+    history: str = ""
 
 
 class Methodology(Protocol):

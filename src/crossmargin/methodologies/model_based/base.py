@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -24,11 +25,11 @@ from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.by_unit import ByUnit, UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts, contract_table, repriced
-from crossmargin.methodologies.model_based.parameters import Factors, WithoutVol
-from crossmargin.methodologies.model_based.scenario_sets import Known, known_at, with_proxied
-from crossmargin.methodologies.parameter_files import digest_of
+from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool, WithoutVol
+from crossmargin.methodologies.model_based.scenario_sets import Known, known_at, stress_set, with_proxied
 from crossmargin.methodologies.protocol import ParametersInfo, notes_on_orders
 from crossmargin.portfolio.book import Book
+from crossmargin.revaluation.factor_pnl import known_shifts
 from crossmargin.revaluation.inputs import pricing_inputs
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
 
@@ -76,6 +77,33 @@ class ModelBased(ByUnit):
         """The sets of scenarios, the one that names the worst first; all of the same factors."""
 
     @property
+    def tail_measure(self) -> Measure:
+        """What is asked for of losses where correlations are assumed (`hedge_failure`)."""
+        return Measure(tool=Tool.ES, level=Decimal("0.99"))
+
+    @property
+    def horizon_days(self) -> int:
+        """Days over which losses are counted."""
+        return 1
+
+    @property
+    def stress_days(self) -> Periods:
+        """Named stressed days of the parameters."""
+        return {}
+
+    def stressed(self, moment: datetime, days: int = 1) -> FactorScenarios | None:
+        """What happened over every run of `days` that ended in a stressed one; `None` where the history has none."""
+        if not self.stress_days:
+            return None
+        try:
+            found = stress_set(self.known(moment), self.stress_days, days)
+        except InputError:
+            return None
+        found = with_proxied(found, self.factors)
+        shifts, _ = known_shifts(found.shifts, found.factors, self.factors.proxies)
+        return replace(found, shifts=shifts)
+
+    @property
     @abstractmethod
     def own_info(self) -> ParametersInfo:
         """The parameter set without the history."""
@@ -86,8 +114,7 @@ class ModelBased(ByUnit):
         own = self.own_info
         if self.history is None:
             return own
-        document = own.document | {"history": {"source": self.history.source, "hash": self.history.fingerprint}}
-        return replace(own, digest=digest_of(document, own.name), document=document)
+        return replace(own, history=self.history.fingerprint)
 
     def known(self, moment: datetime) -> Known:
         """What the history says at a time.
@@ -148,7 +175,8 @@ class ModelBased(ByUnit):
     def changed_underlyings(self, older: Any) -> frozenset[str] | None:
         """See `Methodology.changed_underlyings`: everything, unless parameters and history are the same."""
         assert isinstance(older, ModelBased)
-        return frozenset() if self.info.digest == older.info.digest else None
+        mine, theirs = self.info, older.info
+        return frozenset() if (mine.digest, mine.history) == (theirs.digest, theirs.history) else None
 
     def groups(self, priced: ModelContracts) -> tuple[IntArray, tuple[str, ...]]:
         """One group: everything that an account holds."""

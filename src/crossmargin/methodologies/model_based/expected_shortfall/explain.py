@@ -16,16 +16,11 @@ from crossmargin.methodologies.model_based.expected_shortfall.recipe import (
     ShortfallBreakdown,
 )
 from crossmargin.methodologies.model_based.measures import Tails
-from crossmargin.methodologies.model_based.parameters import Measure, Tool
+from crossmargin.methodologies.model_based.parameters import Tool
+from crossmargin.methodologies.model_based.words import measure_words
 from crossmargin.methodologies.protocol import Level
 
 USD = "USD"
-
-
-def measure_words(measure: Measure) -> str:
-    """`expected shortfall at 99%`."""
-    what = "expected shortfall" if measure.tool is Tool.ES else "value at risk"
-    return f"{what} at {measure.level * 100:f}%".replace(".0%", "%")
 
 
 def explain_unit(

@@ -30,7 +30,7 @@ from crossmargin.methodologies.model_based.expected_shortfall.recipe import (
     shortfall_requirement,
 )
 from crossmargin.methodologies.model_based.measures import require_scenarios
-from crossmargin.methodologies.model_based.parameters import Factors, Tool
+from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool
 from crossmargin.methodologies.model_based.scenario_sets import Known, scenario_set, stress_set
 from crossmargin.methodologies.protocol import Level, ParametersInfo, Traits
 from crossmargin.scenarios.factor_scenarios import FactorScenarios
@@ -55,6 +55,21 @@ class ExpectedShortfall(ModelBased):
     def factors(self) -> Factors:
         """See `ModelBased.factors`."""
         return self.parameters.factors
+
+    @property
+    def tail_measure(self) -> Measure:
+        """See `ModelBased.tail_measure`."""
+        return self.parameters.measure
+
+    @property
+    def horizon_days(self) -> int:
+        """See `ModelBased.horizon_days`."""
+        return self.parameters.generation.horizon_days
+
+    @property
+    def stress_days(self) -> Periods:
+        """See `ModelBased.stress_days`."""
+        return self.parameters.stress_periods
 
     @property
     def traits(self) -> Traits:

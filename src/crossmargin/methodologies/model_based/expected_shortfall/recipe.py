@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from crossmargin.aggregation.procyclicality import buffered, floored, with_stress
-from crossmargin.aggregation.sweep import unit_sum
 from crossmargin.basics.arrays import BoolArray, FloatArray, read_only
 from crossmargin.methodologies.by_unit import UnitBook
+from crossmargin.methodologies.model_based.charges import volatility_charge, volatility_share
 from crossmargin.methodologies.model_based.contracts import ModelContracts
 from crossmargin.methodologies.model_based.expected_shortfall.parameters import (
     AntiProcyclicality,
@@ -134,15 +134,6 @@ def after_apc(loss: FloatArray, other: Tails | None, release: FloatArray, apc: A
     return floored(loss, other.value)
 
 
-def volatility_charge(book: UnitBook, contracts: ModelContracts) -> FloatArray:
-    """What the options of each underlying lose, net, when a volatility without a history moves against the unit."""
-    if not contracts.vega_charged.any():
-        return np.zeros(book.n_units)
-    cut = book.cut.segments
-    net = np.abs(unit_sum(cut.holdings, contracts.vega_charged))
-    return np.asarray(cut.sum_by_unit(net, np.ones(len(contracts.underlyings))))
-
-
 def gross_value(book: UnitBook, contracts: ModelContracts) -> FloatArray:
     """Dollar value of what every position is of, long and short added up."""
     held = book.holdings
@@ -176,19 +167,13 @@ def position_shares(
     else:
         share = of_loss
     if contracts.vega_charged.any():
-        share = share + _volatility_share(book, contracts)
+        share = share + volatility_share(book, contracts)
     if b.apart is not None:
         assert parameters.offset_cap is not None
         share = share + (1 - parameters.offset_cap) * _apart_share(book, contracts, parameters, b, of_loss)
     by_value = parameters.floor_rate * np.sign(held.quantity) * contracts.notional[held.instrument]
     share = np.where(b.floor_binds[unit], by_value, share)
     return pnl_in(held, base.unit_pnl, b.loss.scenario), held.quantity * share
-
-
-def _volatility_share(book: UnitBook, contracts: ModelContracts) -> FloatArray:
-    cut = book.cut.segments
-    sign = np.sign(unit_sum(cut.holdings, contracts.vega_charged))
-    return np.asarray(sign[cut.of_position] * contracts.vega_charged[book.holdings.instrument])
 
 
 def _apart_share(
