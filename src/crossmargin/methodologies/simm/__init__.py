@@ -1,1 +1,1 @@
-"""Sensitivity-based initial margin: prescribed weights and correlations on the CRIF rows of netting sets."""
+"""The sensitivity method of ISDA: margin from sensitivities, by risk class; and the regulatory schedule beside it."""
