@@ -208,6 +208,8 @@ FILES: dict[str, str] = {
     "*LICENSE*": PEOPLE,
     "simm/portfolios_*.csv": "portfolios: tests/reference/test_simm.py",
     "simm/results_ore.csv": "figures at every level: tests/reference/test_simm.py",
+    "simm/ore_examples/*": "examples of another engine: tests/reference/test_ore_examples.py",
+    "simm/parameters_*.json": "calibrations, as they ship: tests/reference/test_ore_examples.py",
     "simm/*": SIMM,
     "span/*.spn": "read by the vectors that name it",
     "span/*.pa2": "genuine records: tests/files/test_span_pa2.py",
