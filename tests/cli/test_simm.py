@@ -118,6 +118,6 @@ def test_the_schedule_needs_a_date(run: Run, folder: Path) -> None:  # noqa: F81
     (folder / "schedule.csv").write_text(rows)
     _refused(run("margin", "schedule.csv", *SIMM), "1 trades under the schedule", "--as-of")
     answer = json.loads(run("margin", "schedule.csv", *SIMM, "--as-of", "2026-01-01", "--json").out)
-    # 2% of a rates notional of four years. Nothing is netted on either side: without any replacement cost the ratio is 1.
+    # 2% of a rates notional of four years; nothing nets on either side: without replacement cost the ratio is 1.
     assert float(answer["portfolios"][0]["call"]["schedule"]) == pytest.approx(20_000.0)
     assert float(answer["portfolios"][0]["post"]["schedule"]) == pytest.approx(20_000.0)

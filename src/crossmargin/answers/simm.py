@@ -17,7 +17,7 @@ from crossmargin.answers.crif_book import CrifBook, Named
 from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.simm.parameters import SimmParameters
-from crossmargin.methodologies.simm.recipe import Side, SimmBreakdown, simm
+from crossmargin.methodologies.simm.recipe import Side, SimmBreakdown, simm_sides
 from crossmargin.methodologies.simm.regulations import RegulationUnits, regulation_units, winners
 from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES
 from crossmargin.methodologies.simm.schedule.parameters import ScheduleParameters
@@ -247,8 +247,23 @@ def simm_margin(
     found: dict[Side, SideAnswer] = {}
     rejected: dict[Problem, None] = dict.fromkeys(book.rejected)
     left_out = {}
+    units = {side: _units(book, side) for side in sides}
+    first = units[sides[0]]
+    # Without regulations both sides have the same rows, and share all but their curvature.
+    shared = all(np.array_equal(one.row, first.row) and np.array_equal(one.unit, first.unit) for one in units.values())
+    breakdowns: dict[Side, SimmBreakdown] = {}
+    for together in [tuple(sides)] if shared else [(side,) for side in sides]:
+        own = units[together[0]]
+        breakdowns |= simm_sides(
+            sensitivities_of(book, own.row, own.unit, len(own.regulations)),
+            parameters,
+            sides=together,
+            calculation_currency=currency,
+            usd_per_unit=book.fx[currency],
+            skip_rejected=skip_rejected,
+        )
     for side in sides:
-        answer = _side(book, parameters, side, currency, as_of, schedule, skip_rejected)
+        answer = _side(book, side, units[side], breakdowns[side], as_of, schedule)
         found[side] = answer
         rejected |= dict.fromkeys(answer.breakdown.rejected)
         left_out[side] = int(answer.units.left_out.sum())
@@ -264,26 +279,22 @@ def simm_margin(
     )
 
 
+def _units(book: CrifBook, side: Side) -> RegulationUnits:
+    """Sensitivities by the regulations of a side."""
+    here, there = (book.collect, book.post) if side is Side.CALL else (book.post, book.collect)
+    n = len(book.portfolios)
+    return regulation_units(n, book.portfolio, here.names, here.codes, there.names, there.codes, book.of_portfolio)
+
+
 def _side(
     book: CrifBook,
-    parameters: SimmParameters,
     side: Side,
-    currency: str,
+    units: RegulationUnits,
+    breakdown: SimmBreakdown,
     as_of: date | None,
     schedule: ScheduleParameters | None,
-    skip_rejected: bool,
 ) -> SideAnswer:
     n = len(book.portfolios)
-    here, there = (book.collect, book.post) if side is Side.CALL else (book.post, book.collect)
-    units = regulation_units(n, book.portfolio, here.names, here.codes, there.names, there.codes, book.of_portfolio)
-    breakdown = simm(
-        sensitivities_of(book, units.row, units.unit, len(units.regulations)),
-        parameters,
-        side=side,
-        calculation_currency=currency,
-        usd_per_unit=book.fx[currency],
-        skip_rejected=skip_rejected,
-    )
     unit, regulation = winners(units, breakdown.total, n)
     of_simm = np.where(unit >= 0, breakdown.total[unit] if len(breakdown.total) else 0.0, 0.0)
     of_schedule = np.zeros(n)
@@ -292,7 +303,7 @@ def _side(
         assert as_of is not None
         schedule_units, schedule_breakdown = _schedule(book, side, np.datetime64(as_of), schedule or load_schedule())
         counting, schedule_regulation = winners(schedule_units, schedule_breakdown.requirement, n)
-        of_schedule = np.where(counting >= 0, schedule_breakdown.requirement[counting], 0.0) / book.fx[currency]
+        of_schedule = np.where(counting >= 0, schedule_breakdown.requirement[counting], 0.0) / breakdown.usd_per_unit
     return SideAnswer(
         units=units,
         breakdown=breakdown,

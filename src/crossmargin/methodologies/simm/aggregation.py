@@ -147,13 +147,16 @@ def across_buckets(k: FloatArray, s: FloatArray, gamma: FloatArray) -> FloatArra
         0 on the diagonal.
     """
     found = np.zeros(len(k))
-    for b in range(k.shape[1]):
-        cross = np.zeros(len(k))
-        for c in range(k.shape[1]):
-            if gamma[b, c]:
-                cross += gamma[b, c] * s[:, c]
-        found += k[:, b] ** 2 + s[:, b] * cross
-    return np.maximum(found, 0.0)
+    present = np.flatnonzero(k.any(axis=1))
+    k, s = k[present].T.copy(), s[present].T.copy()
+    square = np.zeros(len(present))
+    for b in range(len(k)):
+        cross = np.zeros(len(present))
+        for c in np.flatnonzero(gamma[b]).tolist():
+            cross += gamma[b, c] * s[c]
+        square += k[b] ** 2 + s[b] * cross
+    found[present] = np.maximum(square, 0.0)
+    return found
 
 
 def curvature_multiple(curvature_scale: float, cvr: FloatArray, absolute: FloatArray) -> FloatArray:

@@ -55,7 +55,7 @@ def delta_margin(rows: Rows, currencies: tuple[str, ...], parameters: SimmParame
     curve = by_tenor.sum(axis=1)
     phi = p.sub_curve_correlation
     square = phi * _quadratic(by_tenor, p.tenor_correlation)
-    for curve_number in range(ws.shape[1]):
+    for curve_number in np.flatnonzero(s.any(axis=(0, 2))).tolist():
         square += (1 - phi) * _quadratic(ws[:, curve_number], p.tenor_correlation)
     square += ws_inflation**2 + 2 * p.inflation_correlation * ws_inflation * curve
     square += ws_basis**2 + 2 * p.basis_correlation * ws_basis * (curve + ws_inflation)
@@ -116,12 +116,13 @@ def _concentration(net: FloatArray, threshold: FloatArray, parameters: SimmParam
 
 def _quadratic(x: FloatArray, matrix: FloatArray) -> FloatArray:
     """`x' M x` of every row, term by term in one order."""
+    column = x.T.copy()
     found = np.zeros(len(x))
-    for k in range(x.shape[1]):
+    for k in range(len(column)):
         row = np.zeros(len(x))
-        for j in range(x.shape[1]):
-            row += matrix[k, j] * x[:, j]
-        found += x[:, k] * row
+        for j in range(len(column)):
+            row += matrix[k, j] * column[j]
+        found += column[k] * row
     return found
 
 

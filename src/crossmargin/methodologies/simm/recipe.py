@@ -10,7 +10,7 @@ calculated in US dollars, in which thresholds are stated, and converted at the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -138,41 +138,70 @@ def simm(
     InputError
         With every row that is rejected, unless they are skipped.
     """
+    found = simm_sides(
+        sensitivities,
+        parameters,
+        sides=(side,),
+        calculation_currency=calculation_currency,
+        usd_per_unit=usd_per_unit,
+        skip_rejected=skip_rejected,
+    )
+    return found[side]
+
+
+def simm_sides(
+    sensitivities: Sensitivities,
+    parameters: SimmParameters,
+    *,
+    sides: Sequence[Side] = tuple(Side),
+    calculation_currency: str = "USD",
+    usd_per_unit: float = 1.0,
+    skip_rejected: bool = False,
+) -> dict[Side, SimmBreakdown]:
+    """Several sides at once: what does not turn its sign is calculated once; arguments and errors as `simm`."""
     rows, rejected = coded(sensitivities, parameters)
     if rejected and not skip_rejected:
         raise InputError(rejected)
     portfolios = sensitivities.portfolio.names
     names = sensitivities.qualifier.names
     n_scopes = len(portfolios) * len(PRODUCT_CLASSES)
-    sign = 1.0 if side is Side.CALL else -1.0
-    margins = {(one, kind): nothing(np.zeros(n_scopes)) for one in RiskClass for kind in MARGIN_TYPES}
-    margins |= _rates(rows, names, parameters, sign, n_scopes)
-    for risk_class in _TYPES:
-        margins |= _bucketed(rows, risk_class, parameters, sign, n_scopes)
-    margins[RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION] = _base_correlation(rows, parameters, n_scopes)
-    margins |= _fx(rows, names, parameters, calculation_currency, sign, n_scopes)
-    shape = (len(portfolios), len(PRODUCT_CLASSES))
-    by_class = np.stack(
-        [sum((margins[one, kind].value for kind in MARGIN_TYPES), np.zeros(n_scopes)) for one in RiskClass], axis=1
-    )
-    of_product = psi_root(by_class, parameters.psi).reshape(shape)
-    added = add_ons(rows, of_product, names)
-    return SimmBreakdown(
-        portfolios=portfolios,
-        total=read_only((of_product.sum(axis=1) + added.total) / usd_per_unit),
-        currency=calculation_currency,
-        side=side,
-        product_class=read_only(of_product / usd_per_unit),
-        risk_class=read_only(by_class.reshape(*shape, len(RiskClass)) / usd_per_unit),
-        margins=margins,
-        add_ons=added,
-        psi=parameters.psi,
-        usd_per_unit=usd_per_unit,
-        names=names,
-        buckets={one: parameters.bucketed[one].buckets for one in _TYPES},
-        rejected=rejected,
-        notices=parameters.caveats,
-    )
+    of_sign: dict[RiskClass, Callable[[float], Margin]] = {}
+    shared = {(one, kind): nothing(np.zeros(n_scopes)) for one in RiskClass for kind in MARGIN_TYPES}
+    for risk_class, (both, curvature) in {
+        RiskClass.INTEREST_RATE: _rates(rows, names, parameters, n_scopes),
+        **{one: _bucketed(rows, one, parameters, n_scopes) for one in _TYPES},
+        RiskClass.FX: _fx(rows, names, parameters, calculation_currency, n_scopes),
+    }.items():
+        shared |= both
+        of_sign[risk_class] = curvature
+    shared[RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION] = _base_correlation(rows, parameters, n_scopes)
+    answers = {}
+    for side in sides:
+        sign = 1.0 if side is Side.CALL else -1.0
+        margins = shared | {(one, CURVATURE): curvature(sign) for one, curvature in of_sign.items()}
+        by_class = np.stack(
+            [sum((margins[one, kind].value for kind in MARGIN_TYPES), np.zeros(n_scopes)) for one in RiskClass], axis=1
+        )
+        shape = (len(portfolios), len(PRODUCT_CLASSES))
+        of_product = psi_root(by_class, parameters.psi).reshape(shape)
+        added = add_ons(rows, of_product, names)
+        answers[side] = SimmBreakdown(
+            portfolios=portfolios,
+            total=read_only((of_product.sum(axis=1) + added.total) / usd_per_unit),
+            currency=calculation_currency,
+            side=side,
+            product_class=read_only(of_product / usd_per_unit),
+            risk_class=read_only(by_class.reshape(*shape, len(RiskClass)) / usd_per_unit),
+            margins=margins,
+            add_ons=added,
+            psi=parameters.psi,
+            usd_per_unit=usd_per_unit,
+            names=names,
+            buckets={one: parameters.bucketed[one].buckets for one in _TYPES},
+            rejected=rejected,
+            notices=parameters.caveats,
+        )
+    return answers
 
 
 def psi_root(by_class: FloatArray, psi: FloatArray) -> FloatArray:
@@ -190,21 +219,21 @@ def psi_root(by_class: FloatArray, psi: FloatArray) -> FloatArray:
     return np.sqrt(np.maximum(found, 0.0))
 
 
-_Margins = dict[tuple[RiskClass, str], Margin]
+_Margins = tuple[dict[tuple[RiskClass, str], Margin], Callable[[float], Margin]]
+"""Delta and vega of a risk class, and its curvature at the sign of a side."""
 
 
-def _rates(rows: Rows, names: tuple[str, ...], parameters: SimmParameters, sign: float, n_scopes: int) -> _Margins:
+def _rates(rows: Rows, names: tuple[str, ...], parameters: SimmParameters, n_scopes: int) -> _Margins:
     one = RiskClass.INTEREST_RATE
     of_delta = rows.of(RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
     of_vol = rows.of(RiskType.IR_VOL, RiskType.INFLATION_VOL)
     return {
         (one, DELTA): rates.delta_margin(of_delta, names, parameters, n_scopes),
         (one, VEGA): rates.vega_margin(of_vol, names, parameters, n_scopes),
-        (one, CURVATURE): rates.curvature_margin(of_vol, parameters, sign, n_scopes),
-    }
+    }, lambda sign: rates.curvature_margin(of_vol, parameters, sign, n_scopes)
 
 
-def _bucketed(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, sign: float, n_scopes: int) -> _Margins:
+def _bucketed(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, n_scopes: int) -> _Margins:
     """Delta, vega and curvature of credit, equity or commodity."""
     p = parameters.bucketed[risk_class]
     family = bucketed.Family(
@@ -225,11 +254,14 @@ def _bucketed(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, sig
     cr = bucketed.concentration(of_vol, vr, _at_issuer(of_vol, p.vega_threshold), applies)
     vega = bucketed.linear_margin(of_vol, p.vega_risk_weight[of_vol.bucket] * vr * cr, cr, family, n_scopes)
     scaling = _scaling(p.tenors, parameters)[of_vol.tenor]
-    cvr = sign * scaling * sigma * of_vol.amount * p.has_curvature[of_vol.bucket]
-    curvature = bucketed.curvature_margin(
-        of_vol, cvr, family, parameters.curvature_scale, n_scopes, by_issuer=p.scaled_volatility
-    )
-    return {(risk_class, DELTA): delta, (risk_class, VEGA): vega, (risk_class, CURVATURE): curvature}
+    cvr = scaling * sigma * of_vol.amount * p.has_curvature[of_vol.bucket]
+
+    def curvature(sign: float) -> Margin:
+        return bucketed.curvature_margin(
+            of_vol, sign * cvr, family, parameters.curvature_scale, n_scopes, by_issuer=p.scaled_volatility
+        )
+
+    return {(risk_class, DELTA): delta, (risk_class, VEGA): vega}, curvature
 
 
 def _at_issuer(found: bucketed.Factors, threshold: FloatArray) -> FloatArray:
@@ -260,15 +292,16 @@ def _fx(
     names: tuple[str, ...],
     parameters: SimmParameters,
     calculation_currency: str,
-    sign: float,
     n_scopes: int,
 ) -> _Margins:
     """Delta by groups of currencies; vega and curvature with a factor a currency pair."""
     p, one = parameters.fx, RiskClass.FX
     found = bucketed.netted(rows.of(RiskType.FX_VOL), False)
-    pairs = [(names[code][:3], names[code][3:]) for code in found.qualifier.tolist()]
-    group = np.array([[p.volatility.group(a), p.volatility.group(b)] for a, b in pairs], dtype=np.int64).reshape(-1, 2)
-    category = np.array([[p.category.group(a), p.category.group(b)] for a, b in pairs], dtype=np.int64).reshape(-1, 2)
+    held, place = np.unique(found.qualifier, return_inverse=True)
+    pairs = [(names[code][:3], names[code][3:]) for code in held.tolist()]
+    group = np.array([[p.volatility.group(a), p.volatility.group(b)] for a, b in pairs], dtype=np.int64)
+    category = np.array([[p.category.group(a), p.category.group(b)] for a, b in pairs], dtype=np.int64)
+    group, category = group.reshape(-1, 2)[place], category.reshape(-1, 2)[place]
     sigma = p.risk_weight[group[:, 0], group[:, 1]] * parameters.volatility_scale
     family = _one_bucket(1.0, p.volatility_correlation)
     vr = p.historical_volatility_ratio * sigma * found.amount
@@ -276,7 +309,12 @@ def _fx(
     threshold[found.issuer] = p.vega_threshold[category[:, 0], category[:, 1]]
     cr = bucketed.concentration(found, vr, threshold, parameters.has_concentration)
     vega = bucketed.linear_margin(found, p.vega_risk_weight * vr * cr, cr, family, n_scopes)
-    cvr = sign * parameters.curvature_factors()[found.tenor] * sigma * found.amount
-    curvature = bucketed.curvature_margin(found, cvr, family, parameters.curvature_scale, n_scopes, by_issuer=True)
+    cvr = parameters.curvature_factors()[found.tenor] * sigma * found.amount
+
+    def curvature(sign: float) -> Margin:
+        return bucketed.curvature_margin(
+            found, sign * cvr, family, parameters.curvature_scale, n_scopes, by_issuer=True
+        )
+
     delta = fx.delta_margin(rows.of(RiskType.FX), names, parameters, calculation_currency, n_scopes)
-    return {(one, DELTA): delta, (one, VEGA): vega, (one, CURVATURE): curvature}
+    return {(one, DELTA): delta, (one, VEGA): vega}, curvature

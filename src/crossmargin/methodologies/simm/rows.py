@@ -136,7 +136,7 @@ class Rows:
 
     def of(self, *types: RiskType) -> Rows:
         """Those of some risk types, in the order in which they stand."""
-        chosen = np.flatnonzero(np.isin(self.risk_type, types))
+        chosen = np.flatnonzero(np.logical_or.reduce([self.risk_type == kind for kind in types]))
         return Rows(**{name: getattr(self, name)[chosen] for name in self.__dataclass_fields__})
 
 
@@ -167,7 +167,8 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     named = f"One of {', '.join(PRODUCT_CLASSES)}."
     of_multiplier = risk_type == RiskType.MULTIPLIER
     # A multiplier names its product class as its qualifier.
-    of_qualifier = _numbers(s.qualifier, {name: k for k, name in enumerate(PRODUCT_CLASSES)})
+    classes = {name: k for k, name in enumerate(PRODUCT_CLASSES)}
+    of_qualifier = _numbers(s.qualifier, classes) if of_multiplier.any() else np.zeros(n, dtype=np.int64)
     refuse(of_multiplier & (of_qualifier < 0), s.qualifier, "product class", named)
     refuse(has_class & ~of_multiplier & (product_class < 0), s.product_class, "product class", named)
     product_class = np.where(of_multiplier, of_qualifier, np.maximum(product_class, 0))
@@ -191,20 +192,21 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     sub_curve = _numbers(s.label2, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
     of_curve = risk_type == RiskType.IR_CURVE
     refuse(of_curve & (sub_curve < 0), s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
-    currency = _cells(s.qualifier, lambda name: len(name) == 3 and name.isalpha())
-    refuse(np.isin(risk_type, _CURRENCIES) & ~currency, s.qualifier, "currency", "Three letters, like EUR.")
-    pair = _cells(s.qualifier, lambda name: len(name) == 6 and name.isalpha() and name[:3] != name[3:])
-    refuse((risk_type == RiskType.FX_VOL) & ~pair, s.qualifier, "currency pair", "Two currencies: EURUSD.")
-    stated = _cells(s.qualifier, bool)
-    needs_name = ~np.isin(risk_type, (RiskType.FIXED_AMOUNT,))
-    refuse(needs_name & ~stated, s.qualifier, "qualifier", "The name of the risk factor.")
+    for of_types, holds, what, needed in (
+        (_CURRENCIES, lambda name: len(name) == 3 and name.isalpha(), "currency", "Three letters, like EUR."),
+        ((RiskType.FX_VOL,), _is_pair, "currency pair", "Two currencies: EURUSD."),
+    ):
+        chosen = np.isin(risk_type, of_types)
+        refuse(chosen & ~_cells(s.qualifier, holds, chosen), s.qualifier, what, needed)
+    nameless = s.qualifier.codes == (s.qualifier.names.index("") if "" in s.qualifier.names else -1)
+    refuse((risk_type != RiskType.FIXED_AMOUNT) & nameless, s.qualifier, "qualifier", "The name of the risk factor.")
     rows = np.flatnonzero(ours & ~refused)
     scope = s.portfolio.codes * len(PRODUCT_CLASSES) + product_class
     accepted = Rows(
         source=rows,
         risk_type=risk_type[rows],
         scope=scope[rows],
-        qualifier=np.where(risk_type == RiskType.FX_VOL, _pairs(s.qualifier), s.qualifier.codes)[rows],
+        qualifier=_qualifiers(s.qualifier, risk_type == RiskType.FX_VOL)[rows],
         bucket=bucket[rows],
         tenor=tenor[rows],
         sub_curve=np.where(of_curve, sub_curve, 0)[rows],
@@ -221,14 +223,16 @@ def pair_name(name: str) -> str:
     return one + other
 
 
-def _pairs(qualifier: Coded) -> IntArray:
+def _qualifiers(qualifier: Coded, of_pairs: BoolArray) -> IntArray:
     """Codes in which pairs that are one, whichever way round, have one code."""
+    codes = qualifier.codes
+    if not of_pairs.any():
+        return codes
     first: dict[str, int] = {}
     of = np.arange(len(qualifier.names))
-    for k, name in enumerate(qualifier.names):
-        if len(name) == 6 and name.isalpha():
-            of[k] = first.setdefault(pair_name(name), k)
-    return np.asarray(of[qualifier.codes], dtype=np.int64)
+    for k in np.unique(codes[of_pairs]).tolist():
+        of[k] = first.setdefault(pair_name(qualifier.names[k]), k)
+    return np.where(of_pairs, of[codes], codes)
 
 
 def _numbers(column: Coded, known: Mapping[str, int], spelled: Callable[[str], str] = str) -> IntArray:
@@ -237,7 +241,13 @@ def _numbers(column: Coded, known: Mapping[str, int], spelled: Callable[[str], s
     return of_name[column.codes] if len(of_name) else np.zeros(0, dtype=np.int64)
 
 
-def _cells(column: Coded, holds: Callable[[str], object]) -> BoolArray:
-    """Whether each cell passes a test that is made once a name."""
-    of_name = np.array([bool(holds(name)) for name in column.names], dtype=np.bool_)
+def _cells(column: Coded, holds: Callable[[str], object], rows: BoolArray | None = None) -> BoolArray:
+    """Whether each cell passes a test that is made once a name; of those that occur in `rows`, false elsewhere."""
+    of_name = np.zeros(len(column.names), dtype=np.bool_)
+    for code in range(len(column.names)) if rows is None else np.unique(column.codes[rows]).tolist():
+        of_name[code] = bool(holds(column.names[code]))
     return of_name[column.codes] if len(of_name) else np.zeros(0, dtype=np.bool_)
+
+
+def _is_pair(name: str) -> bool:
+    return len(name) == 6 and name.isalpha() and name[:3] != name[3:]
