@@ -504,3 +504,22 @@ def test_a_short_history_is_refused() -> None:
     market = of_quotes(perpetual("A", 100.0), A=100.0)
     with pytest.raises(InputError, match=r"150 daily changes .* for a covariance of 500"):
         asked({"ann": {"A-PERP": 1}}, market, method(history=of_changes(A=A), observations="500"))
+
+
+def test_an_option_that_is_worth_nothing_needs_nothing() -> None:
+    """An hour before its expiry: the fourth power of its deviation is no number above 0."""
+    market = of_quotes(option("A", 90, Right.PUT, 0.5, days=1 / 24), A=100)
+    requirements = evaluated({"ann": {"A-90-P": 1}}, market, method(history=with_vol())).requirements
+    assert requirements.requirement_initial.tolist() == pytest.approx([0.0], abs=1e-60)
+    assert requirements.contributions.contribution.tolist() == pytest.approx([0.0], abs=1e-60)
+
+
+def test_an_hour_before_expiry_it_is_as_far_off_as_the_docs_say() -> None:
+    history = with_vol()
+    given = {"history": history, "observations": "90", "level": "0.95"}
+    for strike, least, most in ((100, 2.0, 5.0), (98, 0.0, 0.05)):
+        market = of_quotes(option("A", strike, Right.PUT, 0.5, days=1 / 24), A=100)
+        book = {"ann": {f"A-{strike}-P": -1}}
+        quadratic = asked(book, market, method(**given | {"observations": str(N)}))["ann"]
+        full = asked(book, market, methodology("filtered-es", **given))["ann"]
+        assert least <= quadratic / full <= most

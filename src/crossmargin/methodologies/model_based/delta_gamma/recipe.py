@@ -30,6 +30,8 @@ from crossmargin.methodologies.model_based.delta_gamma.quadratic import Cumulant
 
 _CELLS = 100_000
 """Numbers of the covariances of the units that are at hand at once: products of such matrices stay in cache."""
+_NOTHING = 1e-60
+"""Dollars: a deviation below this is none. Its fourth power would be 0, and a kurtosis by it no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,7 +97,8 @@ def delta_gamma_requirement(
         found[:, units] = k.k1, k.k2, k.k3, k.k4, k.linear
     k = Cumulants(k1=found[0], k2=found[1], k3=found[2], k4=found[3], linear=found[4])
     deviation = np.sqrt(np.maximum(k.k2, 0.0))
-    moves = deviation > 0
+    moves = deviation > _NOTHING
+    deviation = np.where(moves, deviation, 0.0)
     size = np.where(moves, deviation, 1.0)
     skew, kurtosis = np.where(moves, k.k3 / size**3, 0.0), np.where(moves, k.k4 / size**4, 0.0)
     times = multiple(skew, kurtosis, parameters.measure)
