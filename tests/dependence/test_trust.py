@@ -194,3 +194,14 @@ def test_stressed_periods_are_read_with_both_their_dates() -> None:
     with pytest.raises(InputError) as caught:
         stress_periods(["x=2020", "=2020-01-01..2020-01-02", "y=2020-02-01..2020-01-01"])
     assert len(caught.value.problems) == 3
+
+
+def test_a_history_of_two_clocks_is_refused() -> None:
+    """One walk, observed at midnight and in the evening: it would be said to be uncorrelated with itself."""
+    n = 200
+    walk = 100 * np.exp(np.cumsum(0.02 * np.random.default_rng(4).standard_normal(n)))
+    levels = np.full((2 * n, 2), np.nan)
+    levels[0::2, 0] = levels[1::2, 1] = walk
+    times = 86_400 * np.repeat(np.arange(n), 2) + np.tile([0, 75_600], n)
+    with pytest.raises(InputError, match="one level a day"):
+        correlations(FactorHistories.of([factor_of("A"), factor_of("B")], times, levels))

@@ -106,3 +106,8 @@ def test_all_of_it_at_once_with_rows(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_history(file_of(tmp_path, WIDE.replace("42836.5", "x").replace("0.60", "y").replace("44957.1", "z")))
     assert [problem.row for problem in caught.value.problems] == [2, 3, 4]
+
+
+def test_a_time_without_a_zone_is_told_from_what_is_no_date(tmp_path: Path) -> None:
+    assert "states no zone" in refused(tmp_path, "time,BTC\n2024-01-02T21:00:00,1\n")
+    assert "is no date" in refused(tmp_path, "time,BTC\n02/01/2024,1\n")

@@ -137,3 +137,11 @@ def test_some_factors_of_a_history() -> None:
     assert history.of_factors(["price:C", "price:A"]).names == ("price:A", "price:C")
     with pytest.raises(InputError, match="no history of 'price:D'"):
         history.of_factors(["price:D"])
+
+
+def test_a_roll_on_a_date_without_a_level_is_in_the_step_to_the_next() -> None:
+    on_the_gap = factor_changes(of_days([0, 1, 2, 3, 4], {"A": [2]}, A=[100, 110, NAN, 55, 66], B=[1] * 5))
+    on_the_level = factor_changes(of_days([0, 1, 2, 3, 4], {"A": [3]}, A=[100, 110, NAN, 55, 66], B=[1] * 5))
+    assert of(on_the_gap, "price:A").tolist() == of(on_the_level, "price:A").tolist()
+    assert of(on_the_gap, "price:A") == pytest.approx(np.log([1.1, 1.0, 1.1, 1.2]))
+    assert on_the_gap.stood_in[:, 0].tolist() == [False, False, True, False]

@@ -18,6 +18,7 @@ from crossmargin.history.factors import factor_of
 from crossmargin.history.histories import FactorHistories, date_words
 from crossmargin.methodologies.model_based.base import ModelBased
 from crossmargin.methodologies.model_based.parameters import Periods
+from crossmargin.methodologies.model_based.scenario_sets import require_days
 from crossmargin.methodologies.registry import methodology
 
 if TYPE_CHECKING:
@@ -132,8 +133,10 @@ def correlations(
     Raises
     ------
     InputError
-        If factors are not in the history, or are fewer than two; if the figures asked for make no sense.
+        If the history is not of days; if factors are not in it, or are fewer than two; if the figures asked for make
+        no sense.
     """
+    require_days(history)
     fitted, notes = history.fitted()
     changes = factor_changes(fitted)
     if observations is not None:

@@ -14,6 +14,7 @@
     │   └── ShapeError             arrays that disagree
     ├── UnsupportedError           right data, a case that the method does not cover
     └── ParameterError             a rulebook file is wrong
+        └── UnknownOptionError     something set by name that the methodology does not have
 
 A deficit, a refused order or an expired call is a result, not an error. A violated assumption of our
 own is an `assert`. Whoever checks many things collects every `Problem` first and raises once.

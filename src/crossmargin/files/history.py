@@ -158,9 +158,8 @@ class _Reader:
                 try:
                     known[text] = _seconds(text)
                 except (ValueError, OverflowError):
-                    self._wrong(
-                        k, self.time_column, f"{shown(text)} is no date", "Write 2026-01-31 or 2026-01-31T08:00:00Z."
-                    )
+                    found = f"{shown(text)} states no zone" if _is_local(text) else f"{shown(text)} is no date"
+                    self._wrong(k, self.time_column, found, "Write 2026-01-31 or 2026-01-31T08:00:00Z.")
                     known[text] = 0
             times[k] = known[text]
         return times
@@ -205,3 +204,11 @@ def _seconds(text: str) -> int:
         day = date.fromisoformat(text)
         return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
     return int(parse_utc(text.replace(" ", "T", 1)).timestamp())
+
+
+def _is_local(text: str) -> bool:
+    """Whether it is a time that could be anywhere."""
+    try:
+        return datetime.fromisoformat(text).tzinfo is None
+    except ValueError:
+        return False

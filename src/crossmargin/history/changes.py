@@ -73,7 +73,9 @@ def factor_changes(histories: FactorHistories, *, longest_closure_days: float = 
         if len(seen) < 2:
             continue
         steps = _steps(level[seen], factor.change)
-        rolled = histories.rolled[seen[1:], k]
+        # A roll that stands on a date without a level is in the step to the next level.
+        rolls = np.concatenate(([0], np.cumsum(histories.rolled[:, k])))
+        rolled = rolls[seen[1:] + 1] > rolls[seen[:-1] + 1]
         if rolled.any():
             known = np.flatnonzero(~rolled)
             before = np.searchsorted(known, np.flatnonzero(rolled)) - 1

@@ -270,7 +270,7 @@ def known_shifts(
     filled: dict[int, tuple[str, float, int]] = {}
     known = shifts.copy()
     for name, (other, beta) in proxies.items():
-        if name not in place or other not in place:
+        if why_no_proxy(name, other, factors):
             continue
         k = place[name]
         missing = np.isnan(known[:, k])
@@ -278,3 +278,18 @@ def known_shifts(
             known[missing, k] = beta * shifts[missing, place[other]]
             filled[k] = (other, beta, int(missing.sum()))
     return known, filled
+
+
+def why_no_proxy(name: str, other: str, factors: Sequence[Factor]) -> str:
+    """What keeps `other` from standing in for `name`; empty if nothing does.
+
+    Of two factors of one kind, a multiple of a difference in price is no logarithm of a ratio. Of two kinds (a price by
+    a rate) the multiple says how much the one is of the other.
+    """
+    by_name = {factor.name: factor for factor in factors}
+    if other not in by_name or name not in by_name:
+        return f"its proxy '{other}' has no history"
+    own, stands_in = by_name[name], by_name[other]
+    if own.kind == stands_in.kind and own.change is not stands_in.change:
+        return f"its proxy '{other}' has {stands_in.change} changes, and it {own.change} ones"
+    return ""

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from crossmargin.basics.errors import CrossmarginError, InputError, ParameterError
+from crossmargin.basics.errors import CrossmarginError, InputError, ParameterError, UnknownOptionError
+from crossmargin.engine.evaluate import evaluate
+from crossmargin.engine.events import MarketMove
+from crossmargin.engine.live import LiveBook
+from crossmargin.files.methodology import read_methodologies
+from crossmargin.files.positions import read_positions
 from crossmargin.history.factors import factor_of
 from crossmargin.history.histories import FactorHistories
 from crossmargin.instruments.terms import Right
@@ -280,7 +285,7 @@ def test_days_that_only_start_a_filter_thin_out_no_correlation(name: str) -> Non
 
     assert np.corrcoef(draws(n).T)[0, 1] == pytest.approx(1.0, abs=1e-12)
     assert np.corrcoef(draws(window + start).T)[0, 1] > 0.999
-    with pytest.raises(InputError, match=r"'price:B' is unknown in 1000 of 1000 scenarios"):
+    with pytest.raises(InputError, match=r"'price:B' is not known on every date that the scenarios are made from"):
         draws(window + start - 1)
 
 
@@ -414,6 +419,18 @@ def test_wrong_parameters_are_named(change: dict[str, str], said: str) -> None:
         methodology("filtered-es", **change)
 
 
+@pytest.mark.parametrize("decay", ["0", "1"])
+def test_a_decay_that_filters_nothing_is_refused_with_the_parameters(decay: str) -> None:
+    made = document("monte-carlo-es")
+    generation = made["generation"]
+    made["generation"] = generation | {"volatility": generation["volatility"] | {"decay": decay}}
+    with pytest.raises(ParameterError, match=r"volatility\.decay"):
+        methodology("monte-carlo-es", made)
+    made["generation"] = generation | {"simulation": generation["simulation"] | {"correlation_decay": "0"}}
+    with pytest.raises(ParameterError, match="correlation_decay"):
+        methodology("monte-carlo-es", made)
+
+
 def test_all_wrong_parameters_are_named_at_once() -> None:
     made = document(
         "filtered-es", measure={"tool": "x", "level": "2"}, factors={"stale_days": "-1", "vol_charge": "nan"}
@@ -428,3 +445,96 @@ def test_the_explanation_says_which_day_and_which_measure() -> None:
     told = found.methodology.explain(found.requirements, 0)
     words = told.parts[0].parts[0].label
     assert words.startswith("expected shortfall at 80% in 10 scenarios; the worst is 'as on 2026-02-19'")
+
+
+@pytest.mark.parametrize("name", ["filtered-es", "monte-carlo-es", "delta-gamma-parametric"])
+def test_a_live_book_moves_on_though_a_factor_that_nobody_holds_is_unknown(name: str) -> None:
+    walk = (100 * np.exp(np.cumsum(0.02 * np.random.default_rng(4).standard_normal(400)))).tolist()
+    history = history_of({"price:A": walk, "price:B": walk[::-1], "price:NEW": [math.nan] * 390 + walk[:10]})
+    method = plain(name, history, observations="300")
+    rows = [{"account": "ann", "instrument": f"{u}-PERP", "quantity": "1"} for u in "AB"]
+    before, after = (of_quotes(perpetual("A", at), perpetual("B", 100), A=at, B=100) for at in (100, 104))
+    book = LiveBook(read_positions(rows), before, method)
+    book.apply(MarketMove(market=after))
+    whole = evaluate(read_positions(rows), after, method)
+    assert book.requirements.requirement_initial.tolist() == whole.requirements.requirement_initial.tolist()
+
+
+def test_more_scenarios_are_asked_for_by_the_option_that_makes_them() -> None:
+    history = of_changes(A=TEN * 20)
+    few = plain("monte-carlo-es", history, observations="100", level="0.9999999", draws="100")
+    with pytest.raises(InputError, match=r"99\.99999%.*--option draws=N"):
+        asked({"ann": {"A": 1}}, spots("A"), few)
+    with pytest.raises(InputError, match=r"--option observations=N"):
+        asked({"ann": {"A": 1}}, spots("A"), plain("historical-es", history, level="0.9999999"))
+
+
+def test_draws_are_no_option_of_what_draws_nothing() -> None:
+    with pytest.raises(
+        UnknownOptionError, match=r"'draws' is set, and historical-es-2026 has no 'generation\.simulation'"
+    ):
+        methodology("historical-es", draws="500")
+    # In a comparison it goes to whom it concerns.
+    filtered, simulated = read_methodologies(("filtered-es", "monte-carlo-es"), draws="500")
+    assert filtered.info.digest == methodology("filtered-es").info.digest
+    assert simulated.info.digest == methodology("monte-carlo-es", draws="500").info.digest
+
+
+def test_hours_and_two_clocks_are_no_daily_history() -> None:
+    """Half of all dates were observed, so that reading takes them; but a hedge of one price would net to nothing."""
+    last, n = int(AS_OF.timestamp()), 400
+    walk = 100 * np.exp(np.cumsum(0.02 * np.random.default_rng(4).standard_normal(n)))
+    levels = np.full((2 * n, 2), np.nan)
+    levels[0::2, 0] = levels[1::2, 1] = walk
+    times = last - DAY * np.repeat(np.arange(n)[::-1], 2) - np.tile([3 * 3600, 0], n)
+    two_clocks = FactorHistories.of([factor_of("A"), factor_of("B")], times, levels)
+    hours = FactorHistories.of([factor_of("A")], last - 3600 * np.arange(n)[::-1], walk[:, None])
+    for history in (two_clocks, hours):
+        with pytest.raises(InputError, match="one level a day"):
+            asked({"ann": {"A": 1}}, spots("A"), plain("historical-es", history, observations="300"))
+    # A local midnight falls on the same day twice when clocks are put forward.
+    summer = np.where(np.arange(n) < n // 2, 0, 3600)
+    moved = FactorHistories.of([factor_of("A")], last - 12 * 3600 - DAY * np.arange(n)[::-1] - summer, walk[:, None])
+    assert asked({"ann": {"A": 1}}, spots("A"), plain("historical-es", moved, observations="300"))["ann"] > 0
+
+
+def test_a_proxy_that_changes_otherwise_does_not_stand_in() -> None:
+    """A difference of 55 dollars is no logarithm."""
+    crude = [-37.63, *(60 + np.sin(np.arange(200)))]
+    history = history_of({"price:CL": crude, "price:NEW": [math.nan] * 150 + [50.0] * 51})
+    proxies = {"NEW": {"factor": "CL", "beta": "1"}, "OTHER": {"factor": "GONE", "beta": "1"}}
+    made = document("historical-es", factors={"proxies": proxies})
+    method = plain("historical-es", history, document=made)
+    with pytest.raises(InputError, match=r"'price:CL' has absolute changes, and it relative ones"):
+        asked({"ann": {"NEW": 1}}, spots("NEW"), method)
+    with pytest.raises(InputError, match=r"'price:GONE' has no history"):
+        asked({"ann": {"OTHER": 1}}, spots("OTHER"), method)
+    alike = made | {"factors": made["factors"] | {"changes": {"NEW": "absolute"}}}
+    found = asked({"ann": {"NEW": 1}}, spots(NEW=50.0), plain("historical-es", history, document=alike))
+    assert 0 < found["ann"] < 50
+
+
+def test_a_peg_that_broke_is_named_where_its_filter_leaves_all_numbers() -> None:
+    rng = np.random.default_rng(6)
+    changes = 1e-6 * rng.standard_normal(300)
+    changes[200] = 0.5
+    changes[201:] *= 3e4
+    history = of_changes(PEG=changes.tolist(), A=(0.02 * rng.standard_normal(300)).tolist())
+    method = plain("filtered-es", history, observations="200")
+    assert asked({"ann": {"A": 1}}, spots("A"), method)["ann"] > 0
+    with pytest.raises(InputError, match=r"no finite value of 'PEG' in 'rescaled from .*'") as caught:
+        asked({"ann": {"A": 1}, "bob": {"PEG": -1}}, spots("A", "PEG"), method)
+    assert [problem.instrument for problem in caught.value.problems] == ["PEG"]
+
+
+@pytest.mark.parametrize("name", ["filtered-es", "delta-gamma-parametric"])
+def test_resting_orders_are_charged_and_no_note_says_otherwise(name: str) -> None:
+    walk = (0.02 * np.random.default_rng(4).standard_normal(400)).tolist()
+    rows = [{"account": "ann", "instrument": "A", "quantity": "5", "open_buys": "0", "open_sells": "20"}]
+    after = [{"account": "ann", "instrument": "A", "quantity": "-15"}]
+    ordered, filled = (
+        evaluate(read_positions(held), spots("A"), plain(name, of_changes(A=walk), observations="300"))
+        for held in (rows, after)
+    )
+    assert ordered.requirements.requirement_initial.tolist() == filled.requirements.requirement_initial.tolist()
+    assert not [note for note in ordered.notes if "orders" in note]

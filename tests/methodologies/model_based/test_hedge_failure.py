@@ -19,6 +19,7 @@ from tests import books
 from tests.methodologies.model_based.small import (
     document,
     evaluated,
+    future,
     history_of,
     of_changes,
     of_quotes,
@@ -163,3 +164,14 @@ def test_a_method_without_scenarios_of_a_history_is_refused() -> None:
     rows = [books.row("ann", "BTC-PERPETUAL", 100_000)]
     with pytest.raises(UnsupportedError, match="no scenarios that could be put together"):
         hedge_failure(evaluate(read_positions(rows), books.market(), methodology("scenario-grid")))
+
+
+def test_a_spike_of_one_account_does_not_hang_on_what_others_hold() -> None:
+    """An absolute factor moves a contract by a part of that contract's price."""
+    levels = [-5.0, *(30 + 5 * np.sin(np.arange(N)))]
+    method = plain("historical-es", history_of({"price:A": levels}), level="0.95")
+    market = of_quotes(perpetual("A", 20), future("A", 40), A=20)
+    alone = hedge_failure(evaluated({"a": {"A-PERP": 1}}, market, method))
+    beside = hedge_failure(evaluated({"a": {"A-PERP": 1}, "b": {"A-FUT": 1}}, market, method))
+    assert figure(alone, "vol_spike_gap", "a") == figure(beside, "vol_spike_gap", "a") == pytest.approx(4.0)
+    assert figure(beside, "vol_spike_gap", "b") == pytest.approx(8.0)

@@ -27,7 +27,7 @@ from crossmargin.methodologies.by_unit import ByUnit, UnitBook
 from crossmargin.methodologies.model_based.contracts import ModelContracts, contract_table, repriced
 from crossmargin.methodologies.model_based.parameters import Factors, Measure, Periods, Tool, WithoutVol
 from crossmargin.methodologies.model_based.scenario_sets import Known, known_at, stress_set, with_proxied
-from crossmargin.methodologies.protocol import ParametersInfo, notes_on_orders
+from crossmargin.methodologies.protocol import ParametersInfo
 from crossmargin.portfolio.book import Book
 from crossmargin.revaluation.factor_pnl import known_shifts
 from crossmargin.revaluation.inputs import pricing_inputs
@@ -191,8 +191,7 @@ class ModelBased(ByUnit):
 
     def notes(self, book: Book, priced: ModelContracts) -> tuple[str, ...]:
         """What was decided about factors, and what the method leaves out."""
-        found = list(notes_on_orders(book, self.name))
-        found += next((notes for _, notes in self._sets.values()), ())
+        found = list(next((notes for _, notes in self._sets.values()), ()))
         if self.factors.without_vol is WithoutVol.STILL:
             still = np.flatnonzero(priced.inputs.is_option & (priced.mapped.vol < 0))
             found += [

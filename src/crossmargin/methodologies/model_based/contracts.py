@@ -10,15 +10,22 @@ import numpy as np
 
 from crossmargin.aggregation.sweep import LaidOut, laid_out
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
-from crossmargin.basics.errors import Problem, UnsupportedError, raise_problems
+from crossmargin.basics.errors import InputError, Problem, UnsupportedError, raise_problems
 from crossmargin.market.policy import MissingPolicy
 from crossmargin.market.snapshot import Market
 from crossmargin.market.stand_ins import Fill
 from crossmargin.methodologies.model_based.parameters import Factors, WithoutVol
-from crossmargin.revaluation.factor_pnl import FactorMap, factor_map, factor_unit_pnl, known_shifts, require_positive
+from crossmargin.revaluation.factor_pnl import (
+    FactorMap,
+    factor_map,
+    factor_unit_pnl,
+    known_shifts,
+    require_positive,
+    why_no_proxy,
+)
 from crossmargin.revaluation.inputs import PRICED_COLUMNS, PricingInputs, pricing_inputs
 from crossmargin.revaluation.unit_pnl import unit_greeks, unit_value
-from crossmargin.scenarios.factor_scenarios import FactorScenarios
+from crossmargin.scenarios.factor_scenarios import NO_DATE, FactorScenarios
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,7 +136,7 @@ def contract_table(
     known: dict[str, FactorScenarios] = {}
     for name, scenarios in sets.items():
         shifts, filled = known_shifts(scenarios.shifts, scenarios.factors, factors.proxies)
-        problems += _unknown(inputs, mapped, scenarios, shifts)
+        problems += _unknown(inputs, mapped, scenarios, shifts, factors)
         known[name] = replace(scenarios, shifts=shifts)
         fills += [
             Fill(
@@ -145,7 +152,9 @@ def contract_table(
     raise_problems(list(dict.fromkeys(problems)))
     tables = {}
     for name, scenarios in known.items():
-        pnl = factor_unit_pnl(inputs, mapped, scenarios.shifts).values
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            pnl = factor_unit_pnl(inputs, mapped, scenarios.shifts).values
+        raise_problems(_beyond_numbers(inputs, scenarios, pnl))
         tables[name] = SetTable(scenarios=scenarios, unit_pnl=pnl, swept=laid_out(pnl))
     greeks = unit_greeks(inputs)
     still = inputs.is_option & (mapped.vol < 0)
@@ -177,7 +186,9 @@ def _notional(inputs: PricingInputs) -> FloatArray:
     return np.asarray(table.multiplier * units * inputs.quote_usd)
 
 
-def _unknown(inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenarios, shifts: FloatArray) -> list[Problem]:
+def _unknown(
+    inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenarios, shifts: FloatArray, factors: Factors
+) -> list[Problem]:
     """Factors that move something held and are unknown in some scenario."""
     problems = []
     missing = np.isnan(shifts)
@@ -185,16 +196,42 @@ def _unknown(inputs: PricingInputs, mapped: FactorMap, scenarios: FactorScenario
         n = int(missing[:, k].sum())
         if n:
             held = tuple(inputs.instruments.names[row] for row in mapped.of_factor(k).tolist())
-            at = scenarios.words(int(np.flatnonzero(missing[:, k])[0]))
+            first = int(np.flatnonzero(missing[:, k])[0])
+            # What is drawn, or differentiated, rests on every date at once: it is unknown as a whole.
+            found = (
+                f"'{mapped.factors[k].name}' is not known on every date that the scenarios are made from"
+                if scenarios.times[first] == NO_DATE
+                else f"'{mapped.factors[k].name}' is unknown in {n} of {len(shifts)} scenarios, "
+                f"'{scenarios.words(first)}' the first"
+            )
+            name = mapped.factors[k].name
+            if name in factors.proxies and (why := why_no_proxy(name, factors.proxies[name][0], mapped.factors)):
+                found += f", and {why}"
             problems.append(
                 Problem(
-                    found=f"'{mapped.factors[k].name}' is unknown in {n} of {len(shifts)} scenarios, '{at}' the first",
+                    found=found,
                     needed="Give a history that has it, ask for fewer observations, or name a proxy for it in the "
                     "parameters.",
                     instruments=held,
                 )
             )
     return problems
+
+
+def _beyond_numbers(inputs: PricingInputs, scenarios: FactorScenarios, pnl: FloatArray) -> list[Problem]:
+    """Instruments that have no finite value in some scenario: a peg that broke, rescaled by next to nothing."""
+    wrong = ~np.isfinite(pnl)
+    return [
+        Problem(
+            found=f"no finite value of '{inputs.instruments.names[k]}' in "
+            f"'{scenarios.words(int(np.flatnonzero(wrong[k])[0]))}'",
+            needed="Look at the levels of its factors about there; one that hardly moved before it jumped cannot be "
+            "rescaled by its volatility.",
+            instrument=inputs.instruments.names[k],
+            kind=InputError,
+        )
+        for k in np.flatnonzero(wrong.any(axis=1)).tolist()
+    ]
 
 
 _BY_INSTRUMENT = (
@@ -219,7 +256,9 @@ def repriced(whole: ModelContracts, part: ModelContracts) -> ModelContracts:
     """
     for name, table in whole.sets.items():
         now = part.sets[name].scenarios
-        if now.factors != table.scenarios.factors or not np.array_equal(now.shifts, table.scenarios.shifts):
+        if now.factors != table.scenarios.factors or not np.array_equal(
+            now.shifts, table.scenarios.shifts, equal_nan=True
+        ):
             raise UnsupportedError(
                 Problem(
                     found=f"other scenarios of '{name}' than before: the history has gone on",

@@ -163,26 +163,33 @@ def _unknown(mapped: FactorMap, shifts: FloatArray) -> FloatArray:
 
 
 def _spikes(book: UnitBook, contracts: ModelContracts, assumptions: Assumptions) -> tuple[FloatArray, FloatArray]:
-    """Loss of a rise of all volatilities, those without a history too; without and with a gap in prices."""
+    """Loss of a rise of all volatilities, those without a history too; without and with a gap in prices.
+
+    What changes absolutely moves by that part of what it is, each contract by its own: by one size for all of them,
+    what one account is asked for would hang on what others hold.
+    """
     inputs, mapped = contracts.inputs, contracts.mapped
-    bare = inputs.is_option & (mapped.vol < 0)
-    mapped = replace(
-        mapped,
-        factors=(*mapped.factors, factor_of("vol:without a history", Change.RELATIVE)),
-        vol=np.where(bare, len(mapped.factors), mapped.vol),
-    )
-    shifts = np.zeros((3, len(mapped.factors)))
-    for k, factor in enumerate(mapped.factors):
-        rows = mapped.of_factor(k)
+    rise, gap = assumptions.vol_rise, assumptions.gap
+    factors, sizes = list(mapped.factors), [1.0] * len(mapped.factors)
+    price, vol = mapped.price.copy(), mapped.vol.copy()
+    vol[inputs.is_option & (vol < 0)] = len(factors)
+    factors.append(factor_of("vol:without a history", Change.RELATIVE))
+    sizes.append(1.0)
+    absolute = np.array([factor.change is Change.ABSOLUTE for factor in factors] + [False], dtype=np.bool_)
+    for kind, column, level in (("price", price, np.abs(inputs.forward)), ("vol", vol, inputs.vol)):
+        for row in np.flatnonzero(absolute[column]).tolist():
+            column[row] = len(factors)
+            factors.append(factor_of(f"{kind}:{contracts.names[row]}", Change.ABSOLUTE))
+            sizes.append(float(level[row]))
+    shifts = np.zeros((3, len(factors)))
+    for k, factor in enumerate(factors):
         relative = factor.change is Change.RELATIVE
-        if factor.kind == "vol" and len(rows):
-            # An absolute factor moves by that part of what it moves.
-            size = 1.0 if relative else float(inputs.vol[rows].max())
-            shifts[:, k] = math.log1p(assumptions.vol_rise) if relative else assumptions.vol_rise * size
-        elif factor.kind in ("price", "forward") and len(rows):
-            size = float(np.abs(inputs.forward[rows]).max())
-            for row, move in ((1, -assumptions.gap), (2, assumptions.gap)):
-                shifts[row, k] = math.log1p(move) if relative else move * size
+        if factor.kind == "vol":
+            shifts[:, k] = math.log1p(rise) if relative else rise * sizes[k]
+        elif factor.kind in ("price", "forward"):
+            for row, move in ((1, -gap), (2, gap)):
+                shifts[row, k] = math.log1p(move) if relative else move * sizes[k]
+    mapped = replace(mapped, factors=tuple(factors), price=read_only(price), vol=read_only(vol))
     pnl = factor_unit_pnl(inputs, mapped, shifts).values
     loss, _ = worst_loss(book.holdings, pnl[:, :1])
     gapped, _ = worst_loss(book.holdings, pnl)

@@ -47,13 +47,13 @@ def order_of_var(measure: Measure, n_scenarios: int) -> int:
     return int((1 - Fraction(measure.level)) * n_scenarios) + 1
 
 
-def require_scenarios(measure: Measure, n_scenarios: int, name: str) -> None:
-    """Raise `InputError` if no scenario would be beyond the level: 99.5% needs 200."""
+def require_scenarios(measure: Measure, n_scenarios: int, name: str, more: str = "give a longer history") -> None:
+    """Raise `InputError` if no scenario would be beyond the level: 99.5% needs 200; `more` says how there are more."""
     if n_scenarios < measure.least_scenarios:
         raise InputError(
             Problem(
                 found=f"{n_scenarios} scenarios of '{name}' for a level of {percent(measure.level)}",
-                needed=f"It needs {measure.least_scenarios}: give a longer history, or a lower level.",
+                needed=f"It needs {measure.least_scenarios}: {more}, or a lower level.",
             )
         )
 

@@ -15,9 +15,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Any, TypeVar
 
-from crossmargin.basics.errors import CrossmarginError
+from crossmargin.basics.errors import CrossmarginError, ParameterError, Problem, UnknownOptionError
 from crossmargin.history.factors import Change, factor_of
-from crossmargin.methodologies.parameter_files import ParameterReader, overrides_of, shown
+from crossmargin.methodologies.parameter_files import ParameterReader, name_of, overrides_of, shown
 from crossmargin.scenarios.factor_scenarios import Horizon
 
 
@@ -63,7 +63,7 @@ class VolatilityFilter:
     decay : float
         Lambda of the exponential weights.
     alpha, beta : float
-        Of GARCH(1, 1); the constant makes the long-run variance that of the history.
+        Of GARCH(1, 1); the constant makes the long-run variance that of the seed: what came later is not known then.
     seed_days : int
         First changes of a factor, whose mean square starts the filter; none of them is a scenario.
     """
@@ -250,6 +250,8 @@ def _volatility(read: ParameterReader, section: Mapping[str, Any], key: str) -> 
     model = choice(read, own, "model", where, Volatility) or Volatility.EWMA
     is_ewma = model is Volatility.EWMA
     decay = read.number(own, "decay", where, 0.0, 1.0) if is_ewma else 0.0
+    if is_ewma and decay in (0.0, 1.0):
+        read.wrong(f"{where}.decay", f"is {decay:g}", "Above 0 and below 1: with either, nothing is filtered.")
     alpha, beta = (0.0 if is_ewma else read.number(own, name, where, 0.0, 1.0) for name in ("alpha", "beta"))
     if alpha + beta >= 1:
         read.wrong(where, f"alpha {alpha:g} and beta {beta:g} add up to 1 or more", "Together they are below 1.")
@@ -267,12 +269,15 @@ def _simulation(read: ParameterReader, section: Mapping[str, Any], key: str) -> 
         return None
     where = f"{key}.simulation"
     own = read.section(section, "simulation", _SIMULATION_FIELDS, where=f"{key}.")
+    correlation_decay = read.number(own, "correlation_decay", where, 0.0, 1.0)
+    if not correlation_decay:
+        read.wrong(f"{where}.correlation_decay", "is 0", "Above 0: a single day has no correlation.")
     return Simulation(
         draws=whole(read, own, "draws", where, 1, 1_000_000),
         seed=whole(read, own, "seed", where, 0, 2**63 - 1),
         dependence=choice(read, own, "dependence", where, Dependence) or Dependence.GAUSSIAN,
         degrees_of_freedom=read.number(own, "degrees_of_freedom", where, 2.01, 1e6),
-        correlation_decay=read.number(own, "correlation_decay", where, 0.0, 1.0),
+        correlation_decay=correlation_decay,
     )
 
 
@@ -326,12 +331,37 @@ def overridden(
     Raises
     ------
     UnknownOptionError
-        Naming every override that there is not.
+        Naming every override that there is not, or that is of a section which the document does without.
     """
     given = overrides_of(overrides, places)
+    without = {name: section for name in given if (section := _left_out(document, places[name]))}
+    if without:
+        raise UnknownOptionError(
+            [
+                Problem(
+                    found=f"'{name}' is set, and {name_of(document)} has no '{section}'",
+                    needed="Leave it out, or give it in a parameter file of your own (--parameters).",
+                    kind=ParameterError,
+                )
+                for name, section in without.items()
+            ],
+            tuple(without),
+        )
     for name, value in given.items():
         document = _with(document, places[name], value)
     return document
+
+
+def _left_out(document: Mapping[str, Any], place: tuple[str, ...]) -> str:
+    """The section of `place` that is stated as null, if one is."""
+    section: Any = document
+    for depth, key in enumerate(place[:-1], start=1):
+        if not isinstance(section, Mapping) or key not in section:
+            return ""
+        section = section[key]
+        if section is None:
+            return ".".join(place[:depth])
+    return ""
 
 
 def _with(section: Mapping[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -350,8 +380,8 @@ def least_scenarios(level: Decimal) -> int:
 
 
 def percent(level: Decimal) -> str:
-    """`99.5%`."""
-    return f"{float(level) * 100:g}%"
+    """`99.5%`; every digit, for 99.99999% is not 100%."""
+    return f"{(level * 100).normalize():f}%"
 
 
 def whole(read: ParameterReader, section: Mapping[str, Any], key: str, where: str, low: int, high: int) -> int:

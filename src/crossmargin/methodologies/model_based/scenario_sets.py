@@ -31,6 +31,10 @@ from crossmargin.scenarios.factor_scenarios import (
     stress_days,
 )
 
+MOST_DAYS_TWICE = 0.05
+"""Part of the dates that may fall on the same day (UTC) as the one before: a clock that is put forward has one a year.
+With more, dates are hours, or factors are observed at different times of the day, and nothing would move together."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
@@ -54,7 +58,7 @@ def known_at(history: FactorHistories, moment: datetime, factors: Factors) -> Kn
     Raises
     ------
     InputError
-        If the history ends long before it, or begins after it.
+        If the history ends long before it, begins after it, or is not of days.
     """
     stated = tuple(
         replace(factor, change=factors.changes.get(factor.name, factor.change)) for factor in history.factors
@@ -76,8 +80,22 @@ def known_at(history: FactorHistories, moment: datetime, factors: Factors) -> Kn
                 needed=f"Give a history that ends at most {factors.stale_days:g} days before it.",
             )
         )
+    require_days(past)
     changes = factor_changes(past, longest_closure_days=factors.longest_closure_days)
     return Known(changes=_with_ended(past, changes, moment, factors), notes=notes)
+
+
+def require_days(past: FactorHistories) -> None:
+    """Raise `InputError` unless changes are those of days: those of two clocks would be none half of the time."""
+    day = past.times // SECONDS_PER_DAY
+    twice = int((np.diff(day) == 0).sum())
+    if twice > MOST_DAYS_TWICE * len(day):
+        raise InputError(
+            Problem(
+                found=f"{len(day)} dates on {len(day) - twice} days in {past.source or 'the history'}",
+                needed="Changes are daily: give one level a day, and all factors at the same time of the day.",
+            )
+        )
 
 
 def _with_ended(past: FactorHistories, changes: FactorChanges, moment: datetime, factors: Factors) -> FactorChanges:

@@ -55,8 +55,14 @@ def _loss(method: str, parameters: DeltaGammaParameters, b: DeltaGammaBreakdown,
         parts=(size, times),
         source=source,
     )
+    earned, counted = float(b.cumulants.k1[unit]), float(b.mean[unit])
     mean = Explanation(
-        label="what gammas earn on average, with the sign turned", value=-float(b.cumulants.k1[unit]), unit=USD
+        label="what gammas earn on average, with the sign turned",
+        value=-counted + 0.0,
+        unit=USD,
+        note=""
+        if counted == earned
+        else f"{earned:,.2f} of gain is no credit: the time decay that pays for it is left out",
     )
     return Explanation(
         label=f"{measure_words(parameters.measure)} of deltas and gammas",

@@ -14,7 +14,7 @@ from crossmargin.methodologies.protocol import ParametersInfo
 
 FAMILY = "delta-gamma-parametric"
 PACKAGE = "crossmargin.methodologies.model_based.delta_gamma"
-_FIELDS = ("factors", "covariance", "horizon_days", "measure", "maintenance_factor")
+_FIELDS = ("factors", "covariance", "horizon_days", "measure", "credit_mean_gain", "maintenance_factor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ class DeltaGammaParameters:
         Days until positions are closed: the covariance is taken that many times.
     measure : Measure
         Statistic and level.
+    credit_mean_gain : bool
+        Whether what gammas earn on average lowers the loss, though the time decay that pays for it is left out.
     maintenance_factor : float
         Maintenance over initial.
     """
@@ -57,6 +59,7 @@ class DeltaGammaParameters:
     covariance: Covariance
     horizon_days: int
     measure: Measure
+    credit_mean_gain: bool
     maintenance_factor: float
 
 
@@ -66,6 +69,7 @@ OVERRIDES = {
     "observations": ("covariance", "observations"),
     "decay": ("covariance", "decay"),
     "horizon_days": ("horizon_days",),
+    "credit_mean_gain": ("credit_mean_gain",),
     "vol_without_history": ("factors", "without_vol"),
 }
 """What can be set by name beside a document, and where it stands in it."""
@@ -102,6 +106,7 @@ def load_parameters(source: str | Path | dict[str, Any] | None, **overrides: Any
         covariance=covariance,
         horizon_days=common.whole(read, document, "horizon_days", name, 1, 250),
         measure=common.read_measure(read, document),
+        credit_mean_gain=common.flag(read, document, "credit_mean_gain", name),
         maintenance_factor=read.number(document, "maintenance_factor", name, 0.0, 1.0),
     )
     raise_problems(read.problems)

@@ -3,9 +3,13 @@
 d, G        first and second derivatives of the unit's value by each factor; G diagonal
 x           changes of the factors over the horizon: normal, mean 0, covariance C
 P&L         d'x + x'Gx / 2, no time passes
-loss        -mean + deviation x multiple                  the multiple of its skew and kurtosis
+loss        -mean + deviation x multiple                  multiple of its skew and kurtosis; no mean gain
 requirement = loss, at least 0, + volatility charge
 maintenance = factor x requirement
+
+The decision a reader would question: a mean loss counts, a mean gain does not. What gammas earn on average is what time
+decay costs, near enough, and no time passes here: to credit one without the other would give whoever holds options
+money for nothing. It also covers the place where the expansion is weakest, a positive skew.
 """
 
 from __future__ import annotations
@@ -24,8 +28,10 @@ from crossmargin.methodologies.model_based.delta_gamma.exposures import Exposure
 from crossmargin.methodologies.model_based.delta_gamma.parameters import DeltaGammaParameters
 from crossmargin.methodologies.model_based.delta_gamma.quadratic import Cumulants, cumulants, gradients
 
-_CELLS = 4_000_000
-"""Numbers of the covariances of the units that are at hand at once: 32 MB."""
+_CELLS = 100_000
+"""Numbers of the covariances of the units that are at hand at once: products of such matrices stay in cache."""
+_NOTHING = 1e-60
+"""Dollars: a deviation below this is none. Its fourth power would be 0, and a kurtosis by it no number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +48,8 @@ class DeltaGammaBreakdown:
         Of it; the last two are 0 where nothing moves.
     multiple : Multiple
         Deviations below the mean.
+    mean : ndarray
+        What counts of the mean: all of it, or a loss only.
     loss : ndarray
         Measure of the loss before the floor at 0.
     volatility : ndarray
@@ -57,6 +65,7 @@ class DeltaGammaBreakdown:
     skew: FloatArray
     kurtosis: FloatArray
     multiple: Multiple
+    mean: FloatArray
     loss: FloatArray
     volatility: FloatArray
     requirement: FloatArray
@@ -88,11 +97,13 @@ def delta_gamma_requirement(
         found[:, units] = k.k1, k.k2, k.k3, k.k4, k.linear
     k = Cumulants(k1=found[0], k2=found[1], k3=found[2], k4=found[3], linear=found[4])
     deviation = np.sqrt(np.maximum(k.k2, 0.0))
-    moves = deviation > 0
+    moves = deviation > _NOTHING
+    deviation = np.where(moves, deviation, 0.0)
     size = np.where(moves, deviation, 1.0)
     skew, kurtosis = np.where(moves, k.k3 / size**3, 0.0), np.where(moves, k.k4 / size**4, 0.0)
     times = multiple(skew, kurtosis, parameters.measure)
-    loss = deviation * times.value - k.k1
+    mean = counted_mean(k.k1, parameters.credit_mean_gain)
+    loss = deviation * times.value - mean
     volatility = volatility_charge(book, contracts)
     requirement = np.maximum(loss, 0.0) + volatility
     return DeltaGammaBreakdown(
@@ -103,11 +114,17 @@ def delta_gamma_requirement(
         skew=skew,
         kurtosis=kurtosis,
         multiple=times,
+        mean=mean,
         loss=loss,
         volatility=volatility,
         requirement=read_only(requirement),
         maintenance=read_only(parameters.maintenance_factor * requirement),
     )
+
+
+def counted_mean(k1: FloatArray, credit_gain: bool) -> FloatArray:
+    """What counts of the mean of the P&L, `(n_units,)`."""
+    return k1 if credit_gain else np.minimum(k1, 0.0)
 
 
 def same_width(by_factor: Netted) -> Iterator[tuple[IntArray, IntArray]]:
@@ -154,14 +171,14 @@ def position_shares(
 def by_cumulant(b: DeltaGammaBreakdown, units: IntArray) -> FloatArray:
     """Derivatives of the loss by the four cumulants, `(4, n_units)`.
 
-    With `sd = k2^(1/2)`, `s = k3 / sd^3`, `k = k4 / sd^4`: `loss = -k1 + sd m(s, k)`.
+    With `sd = k2^(1/2)`, `s = k3 / sd^3`, `k = k4 / sd^4`: `loss = -k1 + sd m(s, k)`; no `k1` where it is a gain.
     """
     sd, s, k = b.deviation[units], b.skew[units], b.kurtosis[units]
     m, m_s, m_k = b.multiple.value[units], b.multiple.by_skew[units], b.multiple.by_kurtosis[units]
     size = np.where(sd > 0, sd, 1.0)
     of = np.stack(
         [
-            np.full(len(units), -1.0),
+            np.where(b.mean[units] == b.cumulants.k1[units], -1.0, 0.0),
             (m - 3 * s * m_s - 4 * k * m_k) / (2 * size),
             m_s / size**2,
             m_k / size**3,

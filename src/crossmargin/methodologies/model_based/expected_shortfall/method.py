@@ -94,7 +94,10 @@ class ExpectedShortfall(ModelBased):
             sets[LONG_RUN] = scenario_set(known, long_run, option="long_run_observations")
         for name, scenarios in sets.items():
             if name != STRESS:
-                require_scenarios(self.parameters.measure, len(scenarios), name)
+                simulated = name == BASE and generation.simulation is not None
+                option = "draws" if simulated else "observations" if name == BASE else "long_run_observations"
+                more = f"ask for more (--option {option}=N)"
+                require_scenarios(self.parameters.measure, len(scenarios), name, more)
         return sets
 
     def measure(self, book: UnitBook, priced: ModelContracts) -> Measured:

@@ -84,7 +84,7 @@ class StansLike(ModelBased):
         """See `ModelBased.sets_at`."""
         drawn = scenario_set(known, self.parameters.generation)
         for measure in (self.parameters.base, self.parameters.add_on):
-            require_scenarios(measure, len(drawn), SIMULATED)
+            require_scenarios(measure, len(drawn), SIMULATED, "ask for more (--option draws=N)")
         return {SIMULATED: drawn}
 
     def price(self, instruments: tuple[str, ...], market: Market, policy: MissingPolicy) -> ModelContracts:
