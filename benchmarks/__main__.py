@@ -20,6 +20,7 @@ MODULES = (
     "benchmarks.span",
     "benchmarks.venues",
     "benchmarks.model",
+    "benchmarks.simm",
     "benchmarks.cli",
 )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         read_leverage_tiers,
         read_market,
         read_positions,
+        simm,
         what_if,
     )
     from crossmargin.basics.errors import CrossmarginError
@@ -42,6 +43,7 @@ __all__ = [
     "read_leverage_tiers",
     "read_market",
     "read_positions",
+    "simm",
     "what_if",
 ]
 

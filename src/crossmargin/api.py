@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 from crossmargin.answers.compare import Comparison
 from crossmargin.answers.compare import compare as compare_methods
@@ -25,6 +25,9 @@ from crossmargin.market.snapshot import Market
 from crossmargin.methodologies.protocol import Methodology
 from crossmargin.portfolio.quarantine import OnError
 
+if TYPE_CHECKING:
+    from crossmargin.answers.simm import SimmAnswer
+
 __all__ = [
     "compare",
     "explain",
@@ -33,6 +36,7 @@ __all__ = [
     "read_leverage_tiers",
     "read_market",
     "read_positions",
+    "simm",
     "what_if",
 ]
 
@@ -108,6 +112,61 @@ def margin(
             unmargined=inputs.unmargined,
             progress=progress,
         )
+
+
+def simm(
+    crif: Any,
+    *,
+    version: str | None = None,
+    mpor_days: int = 10,
+    currency: str = "USD",
+    fx: Any = None,
+    as_of: date | None = None,
+    parameters: Any = None,
+    skip_rejected: bool = False,
+) -> SimmAnswer:
+    """Both sides of every portfolio of a CRIF under ISDA's sensitivity method and the regulatory schedule.
+
+    Parameters
+    ----------
+    crif
+        A file (CSV or Parquet), a frame, columns or records, as `read_crif` takes them.
+    version : str, optional
+        Calibration, like 2.8+2506, or a date on which it is in force.
+    mpor_days : int
+        Margin period of risk: 10 or 1.
+    currency : str
+        Calculation currency.
+    fx
+        Dollars for one unit of each currency: a mapping, a file or a table.
+    as_of : date, optional
+        From when maturities count, where trades are under the schedule.
+    parameters
+        A document, a JSON file, or a calibration of Open Source Risk Engine, in place of a version.
+    skip_rejected : bool
+        Leave out the rows that are wrong; they stand in `.rejected`.
+
+    Returns
+    -------
+    SimmAnswer
+        With `.table()`, `.report()` in the field's columns, `.to_dict()`.
+
+    Raises
+    ------
+    InputError, ParameterError
+        Listing every row that is wrong.
+    """
+    from crossmargin.answers.simm import simm_margin
+    from crossmargin.files.crif import read_crif
+    from crossmargin.files.simm_document import read_simm_parameters
+
+    return simm_margin(
+        read_crif(crif, fx=fx, skip_rejected=skip_rejected),
+        read_simm_parameters(version, parameters, mpor_days),
+        currency=currency,
+        as_of=as_of,
+        skip_rejected=skip_rejected,
+    )
 
 
 def explain(positions: Any, market: Any = None, account: str = "", **options: Any) -> Explanation:

@@ -93,11 +93,42 @@ class Inputs:
 _DEFAULTS = Inputs()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SimmInputs:
+    """What the methodology simm takes beside a CRIF; nothing else takes it.
+
+    Parameters
+    ----------
+    version
+        Calibration: 2.6, 2.7+2412, 2.8+2506 or 2.8+2512; or a date, for the one in force on it.
+    mpor
+        Margin period of risk in days: 10 or 1.
+    currency
+        Calculation currency, in which the margin is.
+    fx
+        CSV or Parquet with currency and usd: dollars for one unit. Needed where rows have no AmountUSD, and for a
+        --currency.
+    skip_rejected
+        Margin without the rows that are wrong, and say so; else they are all listed and nothing is margined.
+    """
+
+    version: str | None = None
+    mpor: int | None = None
+    currency: str | None = None
+    fx: Path | None = None
+    skip_rejected: Annotated[bool | None, Parameter(negative="--strict")] = None
+
+
+_NO_SIMM = SimmInputs()
+
+
 @app.command
 def margin(
     positions: Path,
     *,
     inputs: Inputs = _DEFAULTS,
+    simm: SimmInputs = _NO_SIMM,
     methodology: str | None = None,
     report: Path | None = None,
     out: Path | None = None,
@@ -117,8 +148,9 @@ def margin(
         CSV or Parquet with account, instrument, quantity (contracts; long is positive) and optionally netting_set,
         segregation, account_type, customer_type, open_buys, open_sells, unrealised_pnl; with symbol, expiry, right,
         strike and so on in place of instrument; or JSON: what Deribit, Derive or ccxt answer for an account, or a case.
+        Under simm a CRIF: sensitivities of any number of portfolios.
     methodology
-        One of those that `crossmargin methodologies` lists; scenario-grid if left out.
+        One of those that `crossmargin methodologies` lists, or simm; scenario-grid if left out.
     report
         Also write a self-contained HTML page to this file.
     out
@@ -138,6 +170,17 @@ def margin(
     ccxt
         Print JSON in the shape of ccxt's positions: a list of accounts, each with a summary and its positions.
     """
+    if methodology == "simm":
+        from crossmargin.cli.simm import margin_crif
+
+        return margin_crif(positions, inputs, simm, out=out, rows=rows, json_=json_)
+    if simm != _NO_SIMM:
+        raise InputError(
+            Problem(
+                found="--version, --mpor, --currency, --fx or --skip-rejected without --methodology simm",
+                needed="They say how a CRIF is margined.",
+            )
+        )
     if ccxt and (json_ or cluster is not None):
         raise InputError(Problem(found=f"--ccxt beside {'--json' if json_ else '--cluster'}", needed="Choose one."))
     if cluster is not None:

@@ -1,0 +1,356 @@
+"""The margin of a CRIF: each side under the regulation that asks for most, by sensitivities and by the schedule.
+
+What one might question: the two methods are of different trades, so that a portfolio's requirement is their sum; each
+is taken under the regulation that asks for most by itself, as Open Source Risk Engine reports them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crossmargin.answers.crif_book import CrifBook, Named
+from crossmargin.basics.arrays import FloatArray, IntArray
+from crossmargin.basics.errors import InputError, Problem
+from crossmargin.methodologies.simm.parameters import SimmParameters
+from crossmargin.methodologies.simm.recipe import Side, SimmBreakdown, simm_sides
+from crossmargin.methodologies.simm.regulations import RegulationUnits, regulation_units, winners
+from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES
+from crossmargin.methodologies.simm.schedule.parameters import ScheduleParameters
+from crossmargin.methodologies.simm.schedule.parameters import load_parameters as load_schedule
+from crossmargin.methodologies.simm.schedule.recipe import ScheduleBreakdown, schedule_requirement
+from crossmargin.portfolio.sensitivities import Coded, Sensitivities
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_LABELS = {
+    "product_class": "ProductClass",
+    "qualifier": "Qualifier",
+    "bucket": "Bucket",
+    "label1": "Label1",
+    "label2": "Label2",
+}
+"""Columns of the sensitivities, and what a CRIF calls them."""
+REPORT_COLUMNS = (
+    "Portfolio",
+    "ProductClass",
+    "RiskClass",
+    "MarginType",
+    "Bucket",
+    "SimmSide",
+    "Regulation",
+    "InitialMargin",
+    "Currency",
+    "CalculationCurrency",
+)
+"""Columns of the long report, as Open Source Risk Engine names them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SideAnswer:
+    """One side; arrays of shape `(n_portfolios,)`, in the calculation currency.
+
+    Parameters
+    ----------
+    units : RegulationUnits
+        What was margined together.
+    breakdown : SimmBreakdown
+        Of those units.
+    unit : ndarray
+        The unit that counts; -1 for a portfolio without sensitivities on this side.
+    regulation : tuple of str
+        Under which.
+    simm, schedule, requirement : ndarray
+        By sensitivities, by the schedule, and their sum.
+    schedule_units, schedule_breakdown
+        The same of the schedule; `None` where no trade is under it.
+    schedule_regulation : tuple of str
+        Under which regulation the schedule counts.
+    """
+
+    units: RegulationUnits
+    breakdown: SimmBreakdown
+    unit: IntArray
+    regulation: tuple[str, ...]
+    simm: FloatArray
+    schedule: FloatArray
+    requirement: FloatArray
+    schedule_units: RegulationUnits | None
+    schedule_breakdown: ScheduleBreakdown | None
+    schedule_regulation: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SimmAnswer:
+    """Both sides of every portfolio of a CRIF.
+
+    Parameters
+    ----------
+    portfolios : tuple of str
+        Netting sets, in order of name.
+    currency : str
+        Of every figure.
+    sides : dict of Side to SideAnswer
+        What is collected (`call`) and what is posted.
+    parameters : SimmParameters
+        Version, margin period and caveats.
+    rejected : tuple of Problem
+        Rows that are in no figure.
+    notices : tuple of str
+        What was ignored, and what the numbers rest on.
+    """
+
+    portfolios: tuple[str, ...]
+    currency: str
+    sides: dict[Side, SideAnswer]
+    parameters: SimmParameters
+    rejected: tuple[Problem, ...]
+    notices: tuple[str, ...]
+
+    def report(self, *, breakdown: bool = False) -> pl.DataFrame:
+        """Long form in the field's columns: a row a level, of the regulation that counts.
+
+        Parameters
+        ----------
+        breakdown : bool
+            Of every regulation instead, under the names that share its rows.
+        """
+        import polars as pl
+
+        columns: dict[str, list[Any]] = {name: [] for name in REPORT_COLUMNS}
+        for line in self._lines(breakdown):
+            for name, value in zip(REPORT_COLUMNS, line, strict=True):
+                columns[name].append(value)
+        kinds = {name: pl.Float64 if name == "InitialMargin" else pl.String for name in REPORT_COLUMNS}
+        return pl.DataFrame(columns, schema=kinds)
+
+    def _lines(self, breakdown: bool) -> Iterator[tuple[Any, ...]]:
+        for side, answer in self.sides.items():
+            counting = {int(unit): name for unit, name in zip(answer.unit.tolist(), answer.regulation, strict=True)}
+            labels = answer.units.labels
+            long = answer.breakdown.report()
+            texts = (long.product_class, long.risk_class, long.margin_type, long.bucket)
+            cells = zip(
+                long.portfolio.texts(), *(column.texts() for column in texts), long.amount.tolist(), strict=True
+            )
+            for unit_name, *levels, amount in cells:
+                unit = int(unit_name)
+                if not breakdown and unit not in counting:
+                    continue
+                portfolio = self.portfolios[int(answer.units.portfolio[unit])]
+                regulation = labels[unit] if breakdown else counting[unit]
+                yield (portfolio, *levels, side.value.capitalize(), regulation, amount, self.currency, self.currency)
+
+    def table(self) -> pl.DataFrame:
+        """A row a portfolio: requirement, its two parts and the regulations of each side."""
+        import polars as pl
+
+        columns: dict[str, Any] = {"portfolio": list(self.portfolios)}
+        for side, answer in self.sides.items():
+            columns[f"requirement_{side}"] = answer.requirement
+            columns[f"simm_{side}"] = answer.simm
+            columns[f"schedule_{side}"] = answer.schedule
+            columns[f"regulation_{side}"] = list(answer.regulation)
+        return pl.DataFrame(columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; figures as decimal strings."""
+        return {
+            "portfolios": [
+                {"portfolio": name}
+                | {
+                    side.value: {
+                        "requirement": repr(float(answer.requirement[p])),
+                        "simm": repr(float(answer.simm[p])),
+                        "schedule": repr(float(answer.schedule[p])),
+                        "regulation": answer.regulation[p],
+                        "product_classes": self._product_classes(answer, p),
+                    }
+                    for side, answer in self.sides.items()
+                }
+                for p, name in enumerate(self.portfolios)
+            ],
+            "currency": self.currency,
+            "methodology": "simm",
+            "parameters": self.parameters.info.name,
+            "parameters_hash": self.parameters.info.digest,
+            "mpor_days": self.parameters.mpor_days,
+            "rejected": [str(problem) for problem in self.rejected],
+            "notices": list(self.notices),
+        }
+
+    def _product_classes(self, answer: SideAnswer, p: int) -> dict[str, str]:
+        unit = int(answer.unit[p])
+        if unit < 0:
+            return {}
+        return {
+            name: repr(float(value))
+            for name, value in zip(PRODUCT_CLASSES, answer.breakdown.product_class[unit].tolist(), strict=True)
+            if value
+        }
+
+
+def simm_margin(
+    book: CrifBook,
+    parameters: SimmParameters,
+    *,
+    currency: str = "USD",
+    as_of: date | None = None,
+    sides: Sequence[Side] = tuple(Side),
+    schedule: ScheduleParameters | None = None,
+    skip_rejected: bool = False,
+) -> SimmAnswer:
+    """Margin every portfolio of a CRIF.
+
+    Parameters
+    ----------
+    book : CrifBook
+        As `read_crif` reads it.
+    parameters : SimmParameters
+        A version at a margin period.
+    currency : str
+        In which it is calculated; its rate is among those of the book.
+    as_of : date, optional
+        From when maturities of the schedule count; needed where trades are under it.
+    sides : sequence of Side
+        Which.
+    schedule : ScheduleParameters, optional
+        Rates of the schedule; those of the regulations if left out.
+    skip_rejected : bool
+        Leave out rows that the version does not know, and say so.
+
+    Raises
+    ------
+    InputError
+        Listing every row that the version does not know, unless they are skipped; if there is no rate of `currency`,
+        or no date for the schedule.
+    """
+    if currency not in book.fx:
+        raise InputError(
+            Problem(
+                found=f"no rate of {currency} in dollars",
+                needed=f"Give it with --fx FILE (fx=...): a table with currency and usd, and a row of {currency}.",
+            )
+        )
+    if len(book.trades) and as_of is None:
+        raise InputError(
+            Problem(
+                found=f"{len(book.trades):,} trades under the schedule, and no date from which their maturities count",
+                needed="Give it with --as-of 2026-01-31T00:00:00Z (as_of=...).",
+            )
+        )
+    found: dict[Side, SideAnswer] = {}
+    rejected: dict[Problem, None] = dict.fromkeys(book.rejected)
+    left_out = {}
+    units = {side: _units(book, side) for side in sides}
+    first = units[sides[0]]
+    # Without regulations both sides have the same rows, and share all but their curvature.
+    shared = all(np.array_equal(one.row, first.row) and np.array_equal(one.unit, first.unit) for one in units.values())
+    breakdowns: dict[Side, SimmBreakdown] = {}
+    for together in [tuple(sides)] if shared else [(side,) for side in sides]:
+        own = units[together[0]]
+        breakdowns |= simm_sides(
+            sensitivities_of(book, own.row, own.unit, len(own.regulations)),
+            parameters,
+            sides=together,
+            calculation_currency=currency,
+            usd_per_unit=book.fx[currency],
+            skip_rejected=skip_rejected,
+        )
+    for side in sides:
+        answer = _side(book, side, units[side], breakdowns[side], as_of, schedule)
+        found[side] = answer
+        rejected |= dict.fromkeys(answer.breakdown.rejected)
+        left_out[side] = int(answer.units.left_out.sum())
+    notices = [*book.notices, *parameters.caveats]
+    notices += [f"{n:,} rows are under no regulation on the {side} side" for side, n in left_out.items() if n]
+    return SimmAnswer(
+        portfolios=book.portfolios,
+        currency=currency,
+        sides=found,
+        parameters=parameters,
+        rejected=tuple(rejected),
+        notices=tuple(dict.fromkeys(notices)),
+    )
+
+
+def _units(book: CrifBook, side: Side) -> RegulationUnits:
+    """Sensitivities by the regulations of a side."""
+    here, there = (book.collect, book.post) if side is Side.CALL else (book.post, book.collect)
+    n = len(book.portfolios)
+    return regulation_units(n, book.portfolio, here.names, here.codes, there.names, there.codes, book.of_portfolio)
+
+
+def _side(
+    book: CrifBook,
+    side: Side,
+    units: RegulationUnits,
+    breakdown: SimmBreakdown,
+    as_of: date | None,
+    schedule: ScheduleParameters | None,
+) -> SideAnswer:
+    n = len(book.portfolios)
+    unit, regulation = winners(units, breakdown.total, n)
+    of_simm = np.where(unit >= 0, breakdown.total[unit] if len(breakdown.total) else 0.0, 0.0)
+    of_schedule = np.zeros(n)
+    schedule_units, schedule_breakdown, schedule_regulation = None, None, ("",) * n
+    if len(book.trades):
+        assert as_of is not None
+        schedule_units, schedule_breakdown = _schedule(book, side, np.datetime64(as_of), schedule or load_schedule())
+        counting, schedule_regulation = winners(schedule_units, schedule_breakdown.requirement, n)
+        of_schedule = np.where(counting >= 0, schedule_breakdown.requirement[counting], 0.0) / breakdown.usd_per_unit
+    return SideAnswer(
+        units=units,
+        breakdown=breakdown,
+        unit=unit,
+        regulation=regulation,
+        simm=of_simm,
+        schedule=of_schedule,
+        requirement=of_simm + of_schedule,
+        schedule_units=schedule_units,
+        schedule_breakdown=schedule_breakdown,
+        schedule_regulation=schedule_regulation,
+    )
+
+
+def _schedule(
+    book: CrifBook, side: Side, as_of: np.datetime64, parameters: ScheduleParameters
+) -> tuple[RegulationUnits, ScheduleBreakdown]:
+    """The schedule's trades, by the regulations of a side."""
+    here, there = book.trade_collect, book.trade_post
+    if side is Side.POST:
+        here, there = there, here
+    place = {name: k for k, name in enumerate(book.portfolios)}
+    owner = np.array([place[name] for name in book.trades.portfolios], dtype=np.int64)[book.trades.portfolio]
+    units = regulation_units(
+        len(book.portfolios),
+        owner,
+        here.names,
+        here.codes,
+        there.names,
+        there.codes,
+        np.zeros(len(book.trades), dtype=np.bool_),
+    )
+    names = [str(k) for k in range(len(units.regulations))]
+    trades = book.trades.take(units.row, names, units.unit)
+    return units, schedule_requirement(trades, as_of, parameters, post=side is Side.POST)
+
+
+def sensitivities_of(book: CrifBook, rows: IntArray, unit: IntArray, n_units: int) -> Sensitivities:
+    """Rows of a book as sensitivities of the units that they are margined in, which are called by their numbers."""
+
+    def column(named: Named) -> Coded:
+        return Coded(named.codes[rows], named.names or ("",))
+
+    return Sensitivities.of(
+        book.amount_usd[rows],
+        portfolio=Coded(unit, tuple(str(k) for k in range(n_units)) or ("",)),
+        risk_type=column(book.risk_type),
+        row=book.row_numbers[rows],
+        **{name: column(book.labels[stated]) for name, stated in _LABELS.items()},
+    )

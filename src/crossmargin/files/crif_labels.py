@@ -1,0 +1,200 @@
+"""What CRIF lets stand in each label of each risk type, one label at a time.
+
+A label is looked at once for each risk type that it stands beside, however many rows it is in. Three things come out:
+the spelling to go on with, a fault, or that the risk type does not use the label, which is then ignored with a notice.
+What one might question: the volatility group that an interest-rate row states as its bucket is not used; it follows
+from the currency and the parameters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import NamedTuple
+
+from crossmargin.basics.names import name_fault
+from crossmargin.files.cells import shown
+
+RISK_TYPES = (
+    "Risk_IRCurve",
+    "Risk_Inflation",
+    "Risk_XCcyBasis",
+    "Risk_IRVol",
+    "Risk_InflationVol",
+    "Risk_CreditQ",
+    "Risk_CreditVol",
+    "Risk_CreditNonQ",
+    "Risk_CreditVolNonQ",
+    "Risk_BaseCorr",
+    "Risk_Equity",
+    "Risk_EquityVol",
+    "Risk_Commodity",
+    "Risk_CommodityVol",
+    "Risk_FX",
+    "Risk_FXVol",
+    "Param_ProductClassMultiplier",
+    "Param_AddOnNotionalFactor",
+    "Notional",
+    "Param_AddOnFixedAmount",
+    "PV",
+)
+SCHEDULE_NOTIONAL, SCHEDULE_PV = "Notional of the schedule", "PV of the schedule"
+KINDS = (*RISK_TYPES, SCHEDULE_NOTIONAL, SCHEDULE_PV)
+"""Risk types, and those two of the schedule apart: the same word means another thing there."""
+MULTIPLIER, FACTOR, FIXED = "Param_ProductClassMultiplier", "Param_AddOnNotionalFactor", "Param_AddOnFixedAmount"
+PURE_NUMBERS = (MULTIPLIER, FACTOR)
+"""Risk types whose amount is no money."""
+SIMM_CLASSES = ("RatesFX", "Rates", "FX", "Credit", "Equity", "Commodity")
+SCHEDULE_CLASSES = ("Rates", "FX", "Credit", "Equity", "Commodity", "CrossCurrency", "Other")
+_CURRENCY_TYPES = ("Risk_IRCurve", "Risk_Inflation", "Risk_XCcyBasis", "Risk_IRVol", "Risk_InflationVol", "Risk_FX")
+_TENORS = ("2w", "1m", "3m", "6m", "1y", "2y", "3y", "5y", "10y", "15y", "20y", "30y")
+_CREDIT_TENORS = ("1y", "2y", "3y", "5y", "10y")
+_CREDIT = ("Risk_CreditQ", "Risk_CreditVol", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
+_WITH_TENOR = ("Risk_IRCurve", "Risk_IRVol", "Risk_InflationVol", "Risk_EquityVol", "Risk_CommodityVol", "Risk_FXVol")
+_WITH_LABEL2 = ("Risk_IRCurve", "Risk_CreditQ", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
+_SUB_CURVES = ("OIS", "Libor1m", "Libor3m", "Libor6m", "Libor12m", "Prime", "Municipal")
+_TWELVE = tuple(str(k) for k in range(1, 13))
+_BUCKETS = {
+    **dict.fromkeys(("Risk_CreditQ", "Risk_CreditVol"), (*_TWELVE, "Residual")),
+    **dict.fromkeys(("Risk_CreditNonQ", "Risk_CreditVolNonQ"), ("1", "2", "Residual")),
+    **dict.fromkeys(("Risk_Equity", "Risk_EquityVol"), (*_TWELVE, "Residual")),
+    **dict.fromkeys(("Risk_Commodity", "Risk_CommodityVol"), (*_TWELVE, "13", "14", "15", "16", "17")),
+}
+_CURRENCY = re.compile("[A-Z]{3}")
+_WHOLE = re.compile(r"0*([0-9]+)(\.0+)?")
+_DAY_FIRST = re.compile(r"([0-9]{1,2})[/.]([0-9]{1,2})[/.]([0-9]{4})")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a cell, and what would do."""
+
+    found: str
+    needed: str
+
+
+class Unused(NamedTuple):
+    """The risk type does not use the label, which says something: it is ignored."""
+
+
+UNUSED = Unused()
+Rule = Callable[[str, str], str | Fault | Unused]
+"""Of a kind and a text without outer blanks: the spelling to go on with, or what is wrong."""
+
+
+def im_model(kind: str, text: str) -> str | Fault | Unused:
+    """`Schedule`, or nothing for SIMM."""
+    model = text.lower().replace("_", "-")
+    if model == "schedule":
+        if kind in ("Notional", "PV"):
+            return "Schedule"
+        return Fault(f"{kind} under the schedule", "The schedule takes Notional and PV.")
+    if model not in ("", "simm", "simm-r", "simm-p"):
+        return Fault(f"IM model '{shown(text)}'", "SIMM or Schedule.")
+    if kind == "PV":
+        return Fault("PV that is not under the schedule", "IMModel Schedule: SIMM takes no present values.")
+    return ""
+
+
+def product_class(kind: str, text: str) -> str | Fault | Unused:
+    """The product class that a sensitivity nets in, or whose rate a trade has."""
+    if kind in (SCHEDULE_NOTIONAL, SCHEDULE_PV):
+        return _one_of(text, SCHEDULE_CLASSES, "product class", "of the schedule")
+    if not kind.startswith("Risk_"):
+        return UNUSED if text else ""
+    return _one_of(text, SIMM_CLASSES, "product class", "of SIMM")
+
+
+def qualifier(kind: str, text: str) -> str | Fault | Unused:
+    """Currency, pair in alphabetical order, name, or product class, as the risk type has it."""
+    if kind in (FIXED, SCHEDULE_NOTIONAL, SCHEDULE_PV, "PV"):
+        return UNUSED if text else ""
+    if kind in _CURRENCY_TYPES:
+        code = text.upper()
+        if not _CURRENCY.fullmatch(code):
+            return Fault(f"'{shown(text)}' is no currency", f"{kind} has three letters, like EUR.")
+        return onshore(code)
+    if kind == "Risk_FXVol":
+        pair = text.upper()
+        if not (len(pair) == 6 and _CURRENCY.fullmatch(pair[:3]) and _CURRENCY.fullmatch(pair[3:])):
+            return Fault(f"'{shown(text)}' is no currency pair", "Two currencies of three letters, like EURUSD.")
+        first, second = sorted((onshore(pair[:3]), onshore(pair[3:])))
+        if first == second:
+            return Fault(f"'{shown(text)}' is a pair of one currency", "Two currencies, like EURUSD.")
+        return first + second
+    if kind == MULTIPLIER:
+        return _one_of(text, SIMM_CLASSES, "product class", "that has a multiplier")
+    if not text:
+        return Fault("no qualifier", f"{kind} is of a name.")
+    fault = name_fault(text)
+    return text if fault is None else Fault(f"the qualifier {fault[0]}", fault[1])
+
+
+def bucket(kind: str, text: str) -> str | Fault | Unused:
+    """The bucket, without leading zeros; of an interest-rate row none."""
+    known = _BUCKETS.get(kind)
+    if known is None:
+        return "" if kind == "Risk_IRCurve" or not text else UNUSED
+    whole = _WHOLE.fullmatch(text)
+    return _one_of(whole[1] if whole else text, known, "bucket", f"of {kind}")
+
+
+def label1(kind: str, text: str) -> str | Fault | Unused:
+    """The tenor."""
+    if kind in _CREDIT:
+        return _one_of(text, _CREDIT_TENORS, "tenor", f"of {kind}")
+    if kind in _WITH_TENOR:
+        return _one_of(text, _TENORS, "tenor", f"of {kind}")
+    return UNUSED if text else ""
+
+
+def label2(kind: str, text: str) -> str | Fault | Unused:
+    """The sub-curve, the currency of payment, or the group of a securitisation."""
+    if kind not in _WITH_LABEL2:
+        return UNUSED if text else ""
+    if kind == "Risk_IRCurve":
+        known = {one.lower(): one for one in _SUB_CURVES}
+        return known.get(text.lower(), text)
+    fault = name_fault(text)
+    return text if fault is None else Fault(f"Label2 {fault[0]}", fault[1])
+
+
+def end_date(kind: str, text: str) -> str | Fault | Unused:
+    """The day on which a trade of the schedule ends, as year-month-day; nothing where a PV leaves it to the notional.
+
+    Days come before months where slashes or dots part them, as in Open Source Risk Engine's example.
+    """
+    if kind not in (SCHEDULE_NOTIONAL, SCHEDULE_PV):
+        return ""
+    if not text:
+        return "" if kind == SCHEDULE_PV else Fault("no end date", "EndDate says until when the rate is taken.")
+    day_first = _DAY_FIRST.fullmatch(text)
+    try:
+        if day_first is not None:
+            found = date(int(day_first[3]), int(day_first[2]), int(day_first[1]))
+        else:
+            found = date.fromisoformat(text[:10] if text[10:11] in ("T", " ") else text)
+    except ValueError:
+        return Fault(f"'{shown(text)}' is no date", "Write it like 2026-08-23.")
+    return found.isoformat()
+
+
+def regulations(kind: str, text: str) -> str | Fault | Unused:
+    """Regulations by name, in order, with commas between them."""
+    names = sorted({name for name in re.split(r"[,;\[\]\s\"]+", text) if name})
+    if any(not name.isprintable() or len(name) > 64 for name in names):
+        return Fault(f"'{shown(text)}' names no regulations", "Names like ESA, with commas between them.")
+    return ",".join(names)
+
+
+def onshore(currency: str) -> str:
+    """CNH is taken as CNY."""
+    return "CNY" if currency == "CNH" else currency
+
+
+def _one_of(text: str, known: tuple[str, ...], what: str, where: str) -> str | Fault:
+    for one in known:
+        if one.lower() == text.lower():
+            return one
+    found = f"{what} '{shown(text)}'" if text else f"no {what}"
+    return Fault(f"{found} {where}", f"One of {', '.join(known)}.")
