@@ -61,8 +61,9 @@ def rows_of(portfolio: str, n_rows: int, rng: np.random.Generator) -> list[Row]:
 
 
 def names() -> list[Row]:
-    """Equity deltas of one bucket, most of them concentrated, each otherwise."""
-    amounts = np.random.default_rng(8).normal(0.0, 5e7, N_NAMES)
+    """Equity deltas of one bucket, one in a hundred of them concentrated, each otherwise."""
+    amounts = np.random.default_rng(8).normal(0.0, 2e4, N_NAMES)
+    amounts[::100] *= 5e3
     return [("one", "Equity", "Risk_Equity", f"N{k}", "5", "", "", float(a)) for k, a in enumerate(amounts)]
 
 
