@@ -8,59 +8,38 @@ sums over names and over the bucket, and the concentration factor separates once
 
     sum over k, l of f_kl x_k x_l = sum of x_k^2 + 2 sum over l of (x_l / CR_l) (sum over k before l of x_k CR_k)
 
-Exact, and n log n where the double sum is n squared. The running sums start anew in each bucket, so that no portfolio's
-figure has another's in it.
+Exact, and n log n where the double sum is n squared. Every sum runs in one order and starts anew in each segment, so
+that a portfolio's bits have nothing of another's in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from crossmargin.basics.arrays import FloatArray, IntArray
-
-
-def summed(keys: Sequence[IntArray], amount: FloatArray) -> tuple[list[IntArray], FloatArray, IntArray]:
-    """Amounts of equal keys added up.
-
-    Parameters
-    ----------
-    keys : sequence of ndarray of shape (n_rows,)
-        Columns, at least 0.
-    amount : ndarray of shape (n_rows,)
-        What is added.
-
-    Returns
-    -------
-    keys, amount
-        One entry a distinct key, in the order of the columns.
-    of_row : ndarray of shape (n_rows,)
-        The entry that each row went into.
-    """
-    code = np.zeros(len(amount), dtype=np.int64)
-    for column in keys:
-        # Numbered anew column by column: products of their sizes would overflow.
-        size = int(column.max(initial=0)) + 1
-        _, code = np.unique(code * size + column, return_inverse=True)
-    n = int(code.max(initial=-1)) + 1
-    first = np.full(n, len(code), dtype=np.int64)
-    np.minimum.at(first, code, np.arange(len(code)))
-    return [column[first] for column in keys], total(amount, code, n), code
+from crossmargin.basics.arrays import FloatArray, IntArray, offsets_from_counts, run_starts
 
 
 def total(values: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:
     """Sum by segment, in the order of the values."""
-    return np.bincount(segment, weights=values, minlength=n_segments).astype(np.float64)
+    return np.bincount(segment, weights=values, minlength=n_segments).astype(np.float64, copy=False)
 
 
-def same_width(segment: IntArray, n_segments: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Segments with the same number of entries, and those entries, `(n, width)`; `segment` rises."""
-    width = np.bincount(segment, minlength=n_segments)
-    first = np.concatenate(([0], np.cumsum(width)[:-1]))
-    for w in np.unique(width[width > 0]).tolist():
-        chosen = np.flatnonzero(width == w)
-        yield chosen, first[chosen][:, None] + np.arange(w)
+def runs(*keys: IntArray) -> tuple[IntArray, IntArray]:
+    """Number of each row's run of equal keys, and the row with which each run starts."""
+    starts = run_starts(keys[0])
+    for key in keys[1:]:
+        starts |= run_starts(key)
+    return np.cumsum(starts) - 1, np.flatnonzero(starts)
+
+
+def rows_added(rows: FloatArray) -> FloatArray:
+    """Sum over the first axis, row after row: numpy's own order would depend on how many columns there are."""
+    found = np.zeros(rows.shape[1:])
+    for row in rows:
+        found += row
+    return found
 
 
 def concentrated_square(x: FloatArray, cr: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:
@@ -73,62 +52,72 @@ def concentrated_square(x: FloatArray, cr: FloatArray, segment: IntArray, n_segm
     segment : ndarray of shape (n,)
         Whose.
     """
-    order = np.lexsort((cr, segment))
-    x, cr, segment = x[order], cr[order], segment[order]
-    found = np.zeros(n_segments)
-    for chosen, entries in same_width(segment, n_segments):
-        own, factor = x[entries], cr[entries]
-        if entries.shape[1] == 1:
-            found[chosen] = own[:, 0] ** 2
-            continue
+    found = total(x, segment, n_segments) ** 2  # where nothing is concentrated, f is 1
+    for order, owner in _concentrated(cr, segment, n_segments):
+        own, factor = x[order], cr[order]
         scaled = own * factor
         before = np.cumsum(scaled, axis=1) - scaled
-        found[chosen] = (own * own).sum(axis=1) + 2 * (own / factor * before).sum(axis=1)
+        found[owner] = np.cumsum(own * own + 2 * own / factor * before, axis=1)[:, -1]
     return found
 
 
 def concentrated_gradient(x: FloatArray, cr: FloatArray, segment: IntArray, n_segments: int) -> FloatArray:
     """Half the derivative of `concentrated_square` by each `x`: sum over l of `f_kl x_l`, `(n,)`."""
-    order = np.lexsort((cr, segment))
-    xs, crs, segments = x[order], cr[order], segment[order]
-    half = np.zeros(len(x))
-    for _, entries in same_width(segments, n_segments):
-        own, factor = xs[entries], crs[entries]
+    half = total(x, segment, n_segments)[segment]
+    for order, _ in _concentrated(cr, segment, n_segments):
+        own, factor = x[order], cr[order]
         up = np.cumsum(own * factor, axis=1)  # those up to and with k, which are smaller: x CR / CR_k
         down = np.cumsum((own / factor)[:, ::-1], axis=1)[:, ::-1] - own / factor
-        half[entries] = up / factor + down * factor
-    found = np.empty_like(half)
-    found[order] = half
-    return found
+        half[order] = up / factor + down * factor
+    return half
 
 
-def correlated_square(
-    x: FloatArray,
-    cr: FloatArray,
-    name: IntArray,
-    bucket_of_name: IntArray,
-    same: FloatArray,
-    different: FloatArray,
-) -> FloatArray:
-    """K^2 of every bucket, at least 0, `(n_buckets,)`.
+def _concentrated(cr: FloatArray, segment: IntArray, n_segments: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Entries of the segments in which some CR is over 1, by rising CR, `(n, width)`, and those segments.
+
+    Segments of one width come together: cumulative sums along rows of a matrix start anew in each.
+    """
+    is_concentrated = np.zeros(n_segments, dtype=np.bool_)
+    is_concentrated[segment[cr > 1.0]] = True
+    entry = np.flatnonzero(is_concentrated[segment])
+    if not len(entry):
+        return
+    entry = entry[np.lexsort((cr[entry], segment[entry]))]
+    width = np.bincount(segment[entry], minlength=n_segments)
+    first = offsets_from_counts(width)
+    for w in np.unique(width[width > 0]).tolist():
+        chosen = np.flatnonzero(width == w)
+        yield entry[first[chosen][:, None] + np.arange(w)], chosen
+
+
+def quadratic(x: FloatArray, matrix: FloatArray) -> FloatArray:
+    """`x' M x` of every column of `x`, term by term in one order, `(n,)`.
 
     Parameters
     ----------
-    x, cr : ndarray of shape (n,)
-        Of each factor.
-    name : ndarray of shape (n,)
-        The name (qualifier, or group of them) of each factor.
-    bucket_of_name : ndarray of shape (n_names,)
-        Bucket of each name.
-    same, different : ndarray of shape (n_buckets,)
-        Correlation of two factors of one name, and of two names.
+    x : ndarray of shape (m, n)
+        Vectors, side by side.
+    matrix : ndarray of shape (m, m)
+        Symmetric.
     """
-    n_buckets, n_names = len(same), len(bucket_of_name)
-    bucket = bucket_of_name[name]
-    squares = total(x * x, bucket, n_buckets)
-    by_name = total(concentrated_square(x, cr, name, n_names), bucket_of_name, n_buckets)
-    of_all = concentrated_square(x, cr, bucket, n_buckets)
-    return np.maximum((1 - same) * squares + (same - different) * by_name + different * of_all, 0.0)
+    found = np.zeros(x.shape[1])
+    for k, row in enumerate(x):
+        own = matrix[k, k] * row
+        for j in range(k + 1, len(x)):
+            if matrix[k, j]:
+                own += 2 * matrix[k, j] * x[j]
+        found += row * own
+    return found
+
+
+def applied(x: FloatArray, matrix: FloatArray) -> FloatArray:
+    """`M x` of every column, in one order, `(m, n)`."""
+    found = np.zeros_like(x)
+    for k in range(len(x)):
+        for j, row in enumerate(x):
+            if matrix[k, j]:
+                found[k] += matrix[k, j] * row
+    return found
 
 
 def clipped(s: FloatArray, k: FloatArray) -> FloatArray:
@@ -141,25 +130,24 @@ def across_buckets(k: FloatArray, s: FloatArray, gamma: FloatArray) -> FloatArra
 
     Parameters
     ----------
-    k, s : ndarray of shape (n_scopes, n_buckets)
+    k, s : ndarray of shape (n_buckets, n_scopes)
         `S` clipped.
     gamma : ndarray of shape (n_buckets, n_buckets)
         0 on the diagonal.
     """
-    found = np.zeros(len(k))
-    present = np.flatnonzero(k.any(axis=1))
-    k, s = k[present].T.copy(), s[present].T.copy()
-    square = np.zeros(len(present))
-    for b in range(len(k)):
-        cross = np.zeros(len(present))
-        for c in np.flatnonzero(gamma[b]).tolist():
-            cross += gamma[b, c] * s[c]
-        square += k[b] ** 2 + s[b] * cross
-    found[present] = np.maximum(square, 0.0)
-    return found
+    return np.maximum(rows_added(k * k) + quadratic(s, gamma), 0.0)
 
 
-def curvature_multiple(curvature_scale: float, cvr: FloatArray, absolute: FloatArray) -> FloatArray:
-    """Lambda: `scale (1 + theta) - theta` with `theta = min(sum CVR / sum |CVR|, 0)`."""
-    theta = np.minimum(np.divide(cvr, absolute, out=np.zeros_like(cvr), where=absolute > 0), 0.0)
+def curvature_multiple(curvature_scale: float, theta: FloatArray) -> FloatArray:
+    """Lambda: `scale (1 + theta) - theta`."""
     return np.asarray(curvature_scale * (1 + theta) - theta)
+
+
+def curvature_theta(cvr: FloatArray, absolute: FloatArray) -> FloatArray:
+    """`min(sum CVR / sum |CVR|, 0)`: -1 where every risk is short."""
+    return np.minimum(np.divide(cvr, absolute, out=np.zeros_like(cvr), where=absolute > 0), 0.0)
+
+
+def ratio(numerator: FloatArray, root: FloatArray) -> FloatArray:
+    """Derivative of a root by what stands under it, halved; 0 where the root is 0, which is its floor."""
+    return np.divide(numerator, root, out=np.zeros(np.broadcast(numerator, root).shape), where=root > 0)

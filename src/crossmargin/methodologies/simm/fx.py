@@ -5,18 +5,21 @@ The row of the calculation currency is dropped. Its group decides which table of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
+from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import Problem, UnsupportedError
-from crossmargin.methodologies.simm.aggregation import concentrated_square, summed, total
+from crossmargin.methodologies.simm import bucketed
+from crossmargin.methodologies.simm.aggregation import concentrated_gradient, concentrated_square, ratio, total
 from crossmargin.methodologies.simm.margins import Margin, nothing
 from crossmargin.methodologies.simm.parameters import SimmParameters
 from crossmargin.methodologies.simm.rows import Rows
 
 
-def delta_margin(
-    rows: Rows, names: tuple[str, ...], parameters: SimmParameters, calculation_currency: str, n_scopes: int
-) -> Margin:
+def delta_margin(rows: Rows, parameters: SimmParameters, calculation_currency: str, n_scopes: int) -> Margin:
     """Delta margin of every scope.
 
     Raises
@@ -25,11 +28,10 @@ def delta_margin(
         If the calibration has no correlations for the calculation currency's group.
     """
     p = parameters.fx
-    (scope, currency), amount, _ = summed([rows.scope, rows.qualifier], rows.amount)
-    kept = np.array([names[code] != calculation_currency for code in currency.tolist()], dtype=np.bool_)
-    scope, currency, amount = scope[kept], currency[kept], amount[kept]
-    if not len(scope):
-        return nothing(np.zeros(n_scopes))
+    found = bucketed.netted(rows)
+    is_foreign = by_name(rows.names, found.qualifier, lambda name: name != calculation_currency)
+    if not is_foreign.any():
+        return nothing(rows, n_scopes)
     own = p.volatility.group(calculation_currency)
     rho = p.correlation[own]
     if rho is None:
@@ -41,21 +43,61 @@ def delta_margin(
                 kind=UnsupportedError,
             )
         )
-    of_name = np.array([p.volatility.group(name) for name in names], dtype=np.int64)
-    category = np.array([p.category.group(name) for name in names], dtype=np.int64)
-    group = of_name[currency]
-    cr = np.ones(len(amount))
-    if parameters.has_concentration:
-        cr = np.maximum(1.0, np.sqrt(np.abs(amount) / p.delta_threshold[category[currency]]))
-    ws = p.risk_weight[own, group] * amount * cr
-    own_rho = rho[group, group]
-    square = total((1 - own_rho) * ws * ws, scope, n_scopes)
-    of_group = [
-        concentrated_square(np.where(group == g, ws, 0.0), cr, scope, n_scopes) for g in range(len(p.risk_weight))
-    ]
-    for g, one in enumerate(of_group):
-        square += rho[g, g] * one
-    square += rho[0, 1] * (concentrated_square(ws, cr, scope, n_scopes) - of_group[0] - of_group[1])
-    value = np.sqrt(np.maximum(square, 0.0))
-    cells = np.flatnonzero(np.bincount(scope, minlength=n_scopes))
-    return Margin(value=value, scope=cells, bucket=np.zeros(len(cells), dtype=np.int64), k=value[cells])
+    group = by_name(rows.names, found.qualifier, p.volatility.group)
+    category = by_name(rows.names, found.qualifier, p.category.group)
+    # A currency is an issuer, which concentrates by itself.
+    cr = bucketed.concentration(found, found.amount, p.delta_threshold[category], parameters.has_concentration)
+    weight = np.where(is_foreign, p.risk_weight[own, group] * cr, 0.0)
+    ws = weight * found.amount
+    scope = found.scope_of_cell[found.cell]
+    square = correlated_square(ws, cr, group, rho, scope, len(found.scopes))
+    k = np.sqrt(np.maximum(square, 0.0))
+    value = np.zeros(n_scopes)
+    value[found.scopes] = k
+    return Margin(
+        value=value,
+        scope=found.cell_scope,
+        bucket=found.cell_bucket,
+        k=k,
+        rows=rows,
+        slope=partial(_slope, found, weight, cr, group, rho, scope, k),
+    )
+
+
+def correlated_square(
+    ws: FloatArray, cr: FloatArray, group: IntArray, rho: FloatArray, scope: IntArray, n_scopes: int
+) -> FloatArray:
+    """Sum over pairs of `rho f WS_k WS_l`: 1 for a currency with itself, else by the groups of the two.
+
+    Parameters
+    ----------
+    rho : ndarray of shape (2, 2)
+        By groups.
+    """
+    found = total((1 - rho[group, group]) * ws * ws, scope, n_scopes)
+    high, regular = (concentrated_square(np.where(group == g, ws, 0.0), cr, scope, n_scopes) for g in (0, 1))
+    both = concentrated_square(ws, cr, scope, n_scopes)
+    found += rho[0, 0] * high + rho[1, 1] * regular + rho[0, 1] * (both - high - regular)
+    return found
+
+
+def _slope(
+    found: bucketed.Factors,
+    weight: FloatArray,
+    cr: FloatArray,
+    group: IntArray,
+    rho: FloatArray,
+    scope: IntArray,
+    k: FloatArray,
+) -> FloatArray:
+    ws = weight * found.amount
+    half = (1 - rho[group, group]) * ws
+    for g in (0, 1):
+        half += rho[group, g] * concentrated_gradient(np.where(group == g, ws, 0.0), cr, scope, len(k))
+    return np.asarray((ratio(half, k[scope]) * weight)[found.of_row])
+
+
+def by_name(names: tuple[str, ...], code: IntArray, of: Callable[[str], int]) -> IntArray:
+    """What each code's name gives; each name is looked up once."""
+    used, place = np.unique(code, return_inverse=True)
+    return np.array([of(names[k]) for k in used.tolist()], dtype=np.int64)[place]

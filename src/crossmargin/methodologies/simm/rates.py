@@ -4,19 +4,30 @@
     vega        WS = VRW s CR, CR over all volatility amounts of the currency
     curvature   CVR = SF(t) s; correlations squared, no concentration; the whole divided by HVR^2
 
-Between currencies the correlation is one number, times min(CR) / max(CR) for delta and vega.
+Between currencies the correlation is one number, times min(CR) / max(CR) for delta and vega. Arrays of factors have
+shape `(n_factors, n_cells)`, a cell being a currency of a scope: the factors are the tenors of each sub-curve, then
+inflation, then basis, in whose order all sums run.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.methodologies.simm.aggregation import (
+    applied,
     clipped,
+    concentrated_gradient,
     concentrated_square,
     curvature_multiple,
-    summed,
+    curvature_theta,
+    quadratic,
+    ratio,
+    rows_added,
     total,
 )
 from crossmargin.methodologies.simm.margins import Margin, nothing
@@ -24,129 +35,247 @@ from crossmargin.methodologies.simm.parameters import RateParameters, SimmParame
 from crossmargin.methodologies.simm.rows import RiskType, Rows
 
 
-def delta_margin(rows: Rows, currencies: tuple[str, ...], parameters: SimmParameters, n_scopes: int) -> Margin:
-    """Delta margin of every scope.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RateFactors:
+    """Amounts of every scope's currencies after netting.
 
     Parameters
     ----------
     rows : Rows
-        Of the curve, of inflation and of basis.
-    currencies : tuple of str
-        Names behind the codes of qualifiers.
+        What was netted.
+    flat : ndarray of shape (n_rows,)
+        Place of each row's factor in `amount`, flattened.
+    scope, currency : ndarray of shape (n_cells,)
+        Whose, and the index of the currency's name.
+    amount : ndarray of shape (n_factors, n_cells)
+        US dollars.
     """
-    p = parameters.rates
-    (scope, currency), _, cell = summed([rows.scope, rows.qualifier], rows.amount)
-    n = len(scope)
-    if not n:
-        return nothing(np.zeros(n_scopes))
-    of_curve, of_inflation, of_basis = (
-        rows.risk_type == kind for kind in (RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
-    )
-    group, concentrated_in = _groups(currencies, p)
-    s = np.zeros((n, len(p.sub_curves), len(p.tenors)))
-    np.add.at(s, (cell[of_curve], rows.sub_curve[of_curve], rows.tenor[of_curve]), rows.amount[of_curve])
-    inflation = total(np.where(of_inflation, rows.amount, 0.0), cell, n)
-    basis = total(np.where(of_basis, rows.amount, 0.0), cell, n)
-    net = s.sum(axis=(1, 2)) + inflation
-    cr = _concentration(net, p.delta_threshold[concentrated_in[currency]], parameters)
-    ws = s * p.risk_weight[group[currency]][:, None, :] * cr[:, None, None]
-    ws_inflation, ws_basis = inflation * p.inflation_risk_weight * cr, basis * p.basis_risk_weight
-    by_tenor = ws.sum(axis=1)
-    curve = by_tenor.sum(axis=1)
-    phi = p.sub_curve_correlation
-    square = phi * _quadratic(by_tenor, p.tenor_correlation)
-    for curve_number in np.flatnonzero(s.any(axis=(0, 2))).tolist():
-        square += (1 - phi) * _quadratic(ws[:, curve_number], p.tenor_correlation)
-    square += ws_inflation**2 + 2 * p.inflation_correlation * ws_inflation * curve
-    square += ws_basis**2 + 2 * p.basis_correlation * ws_basis * (curve + ws_inflation)
-    k = np.sqrt(np.maximum(square, 0.0))
-    value = _across_currencies(scope, k, clipped(curve + ws_inflation + ws_basis, k), cr, p, n_scopes)
-    return Margin(value=np.sqrt(value), scope=scope, bucket=currency, k=k)
+
+    rows: Rows
+    flat: IntArray
+    scope: IntArray
+    currency: IntArray
+    amount: FloatArray
 
 
-def vega_margin(rows: Rows, currencies: tuple[str, ...], parameters: SimmParameters, n_scopes: int) -> Margin:
-    """Vega margin of every scope; amounts are weighted with volatility already."""
-    p = parameters.rates
-    (scope, currency), _, cell = summed([rows.scope, rows.qualifier], rows.amount)
-    if not len(scope):
-        return nothing(np.zeros(n_scopes))
-    vol, inflation = _volatilities(rows, cell, len(scope), np.ones(len(p.tenors)))
-    _, concentrated_in = _groups(currencies, p)
-    net = vol.sum(axis=1) + inflation
-    cr = _concentration(net, p.vega_threshold[concentrated_in[currency]], parameters)
-    vol, inflation = vol * (p.vega_risk_weight * cr)[:, None], inflation * p.vega_risk_weight * cr
-    k = _of_volatilities(vol, inflation, p.tenor_correlation, p.inflation_correlation)
-    s = clipped(vol.sum(axis=1) + inflation, k)
-    value = _across_currencies(scope, k, s, cr, p, n_scopes)
-    return Margin(value=np.sqrt(value), scope=scope, bucket=currency, k=k)
-
-
-def curvature_margin(rows: Rows, parameters: SimmParameters, sign: float, n_scopes: int) -> Margin:
-    """Curvature margin of every scope."""
-    p = parameters.rates
-    (scope, currency), _, cell = summed([rows.scope, rows.qualifier], rows.amount)
-    if not len(scope):
-        return nothing(np.zeros(n_scopes))
-    vol, inflation = _volatilities(rows, cell, len(scope), sign * parameters.curvature_factors())
-    k = _of_volatilities(vol, inflation, p.tenor_correlation**2, p.inflation_correlation**2)
-    signed = vol.sum(axis=1) + inflation
-    # Inflation of a currency is one factor, whatever tenors its rows have.
-    absolute = np.abs(vol).sum(axis=1) + np.abs(inflation)
-    square = _cross(scope, clipped(signed, k), np.ones(len(k)), p.currency_correlation**2, n_scopes)
-    root = np.sqrt(np.maximum(total(k * k, scope, n_scopes) + square, 0.0))
-    sum_cvr = total(signed, scope, n_scopes)
-    multiple = curvature_multiple(parameters.curvature_scale, sum_cvr, total(absolute, scope, n_scopes))
-    value = np.maximum(sum_cvr + multiple * root, 0.0) / p.historical_volatility_ratio**2
-    return Margin(value=value, scope=scope, bucket=currency, k=k)
-
-
-def _groups(currencies: tuple[str, ...], p: RateParameters) -> tuple[IntArray, IntArray]:
-    """Volatility group and concentration group of each name."""
-    return (
-        np.array([p.volatility.group(name) for name in currencies], dtype=np.int64),
-        np.array([p.concentration.group(name) for name in currencies], dtype=np.int64),
+def netted(rows: Rows, factor: IntArray, n_factors: int) -> RateFactors:
+    """Amounts by factor and currency; `factor` has shape `(n_rows,)`."""
+    n_names = len(rows.names)
+    cells, cell = np.unique(rows.scope * n_names + rows.qualifier, return_inverse=True)
+    flat = factor * len(cells) + cell
+    return RateFactors(
+        rows=rows,
+        flat=flat,
+        scope=cells // n_names,
+        currency=cells % n_names,
+        amount=total(rows.amount, flat, n_factors * len(cells)).reshape(n_factors, len(cells)),
     )
 
 
-def _concentration(net: FloatArray, threshold: FloatArray, parameters: SimmParameters) -> FloatArray:
-    if not parameters.has_concentration:
-        return np.ones(len(net))
-    return np.asarray(np.maximum(1.0, np.sqrt(np.abs(net) / threshold)))
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RateCorrelations:
+    """Correlation of factors in the order of `RateFactors`, and of currencies.
+
+    Tenors of two sub-curves have the tenors' correlation times that of sub-curves. What comes after them, inflation
+    and basis, has one correlation with everything that stands before it.
+    """
+
+    tenors: FloatArray
+    sub_curve: float
+    after: tuple[float, ...]
+    currency: float
+
+    def squared(self) -> RateCorrelations:
+        """Of curvature."""
+        return RateCorrelations(
+            tenors=self.tenors**2,
+            sub_curve=self.sub_curve**2,
+            after=tuple(one**2 for one in self.after),
+            currency=self.currency**2,
+        )
+
+    def square(self, x: FloatArray) -> FloatArray:
+        """K^2 of every cell, at least 0, from weighted sensitivities of shape `(n_factors, n_cells)`."""
+        curves, rest = self._curves(x)
+        found = self.sub_curve * quadratic(rows_added(curves), self.tenors)
+        for curve in curves:
+            if curve.any():
+                found += (1 - self.sub_curve) * quadratic(curve, self.tenors)
+        before = rows_added(rows_added(curves))
+        for rho, own in zip(self.after, rest, strict=True):
+            found += own * (own + 2 * rho * before)
+            before = before + own
+        return np.maximum(found, 0.0)
+
+    def half_gradient(self, x: FloatArray) -> FloatArray:
+        """Half the derivative of `square` by each factor."""
+        curves, rest = self._curves(x)
+        of_all = self.sub_curve * applied(rows_added(curves), self.tenors)
+        of_curves = [of_all + (1 - self.sub_curve) * applied(curve, self.tenors) for curve in curves]
+        half = np.concatenate([*of_curves, rest])
+        n_curves = len(curves) * len(self.tenors)
+        before = rows_added(rows_added(curves))
+        for k, (rho, own) in enumerate(zip(self.after, rest, strict=True)):
+            half[n_curves + k] += rho * before
+            half[: n_curves + k] += rho * own
+            before = before + own
+        return half
+
+    def _curves(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        n = len(x) - len(self.after)
+        return x[:n].reshape(-1, len(self.tenors), x.shape[1]), x[n:]
 
 
-def _quadratic(x: FloatArray, matrix: FloatArray) -> FloatArray:
-    """`x' M x` of every row, term by term in one order."""
-    column = x.T.copy()
-    found = np.zeros(len(x))
-    for k in range(len(column)):
-        row = np.zeros(len(x))
-        for j in range(len(column)):
-            row += matrix[k, j] * column[j]
-        found += column[k] * row
-    return found
+def delta_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
+    """Delta margin of every scope, from rows of the curve, of inflation and of basis."""
+    if not len(rows):
+        return nothing(rows, n_scopes)
+    p = parameters.rates
+    n_curve = len(p.sub_curves) * len(p.tenors)
+    factor = rows.sub_curve * len(p.tenors) + rows.tenor
+    factor = np.where(rows.risk_type == RiskType.INFLATION, n_curve, factor)
+    factor = np.where(rows.risk_type == RiskType.BASIS, n_curve + 1, factor)
+    found = netted(rows, factor, n_curve + 2)
+    group = _groups(found, p.volatility.group)
+    cr = _concentration(found, found.amount[: n_curve + 1], p.delta_threshold, parameters)
+    weight = np.empty_like(found.amount)
+    weight[:n_curve] = np.tile(p.risk_weight.T[:, group] * cr, (len(p.sub_curves), 1))
+    weight[n_curve] = p.inflation_risk_weight * cr
+    weight[n_curve + 1] = p.basis_risk_weight
+    correlations = RateCorrelations(
+        tenors=p.tenor_correlation,
+        sub_curve=p.sub_curve_correlation,
+        after=(p.inflation_correlation, p.basis_correlation),
+        currency=p.currency_correlation,
+    )
+    return _linear_margin(found, weight, cr, correlations, n_scopes)
 
 
-def _volatilities(rows: Rows, cell: IntArray, n: int, by_tenor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Amounts by currency and tenor, and those of inflation in one, each times what its tenor has."""
-    scaled = rows.amount * by_tenor[rows.tenor]
+def volatilities(rows: Rows, p: RateParameters) -> RateFactors:
+    """Volatility amounts by tenor, and those of inflation, whose tenors are one factor, last."""
     of_inflation = rows.risk_type == RiskType.INFLATION_VOL
-    vol = np.zeros((n, len(by_tenor)))
-    np.add.at(vol, (cell[~of_inflation], rows.tenor[~of_inflation]), scaled[~of_inflation])
-    return vol, total(np.where(of_inflation, scaled, 0.0), cell, n)
+    return netted(rows, np.where(of_inflation, len(p.tenors), rows.tenor), len(p.tenors) + 1)
 
 
-def _of_volatilities(vol: FloatArray, inflation: FloatArray, tenors: FloatArray, rho: float) -> FloatArray:
-    square = _quadratic(vol, tenors) + inflation**2 + 2 * rho * inflation * vol.sum(axis=1)
-    return np.asarray(np.sqrt(np.maximum(square, 0.0)))
+def _volatility_correlations(p: RateParameters) -> RateCorrelations:
+    return RateCorrelations(
+        tenors=p.tenor_correlation,
+        sub_curve=1.0,
+        after=(p.inflation_correlation,),
+        currency=p.currency_correlation,
+    )
 
 
-def _cross(scope: IntArray, s: FloatArray, cr: FloatArray, gamma: float, n_scopes: int) -> FloatArray:
-    """Cross terms between currencies, each pair twice."""
-    return np.asarray(gamma * (concentrated_square(s, cr, scope, n_scopes) - total(s * s, scope, n_scopes)))
+def vega_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
+    """Vega margin of every scope; amounts are weighted with volatility already."""
+    if not len(rows):
+        return nothing(rows, n_scopes)
+    p = parameters.rates
+    found = volatilities(rows, p)
+    cr = _concentration(found, found.amount, p.vega_threshold, parameters)
+    weight = np.broadcast_to(p.vega_risk_weight * cr, found.amount.shape)
+    return _linear_margin(found, weight, cr, _volatility_correlations(p), n_scopes)
 
 
-def _across_currencies(
-    scope: IntArray, k: FloatArray, s: FloatArray, cr: FloatArray, p: RateParameters, n_scopes: int
+def _linear_margin(
+    found: RateFactors, weight: FloatArray, cr: FloatArray, correlations: RateCorrelations, n_scopes: int
+) -> Margin:
+    x = weight * found.amount
+    k = np.sqrt(correlations.square(x))
+    s = clipped(rows_added(x), k)
+    cross = _cross(found, s, cr, correlations.currency, n_scopes)
+    root = np.sqrt(np.maximum(total(k * k, found.scope, n_scopes) + cross, 0.0))
+    return Margin(
+        value=root,
+        scope=found.scope,
+        bucket=found.currency,
+        k=k,
+        rows=found.rows,
+        slope=partial(_linear_slope, found, weight, cr, correlations, k, s, root),
+    )
+
+
+def _linear_slope(
+    found: RateFactors,
+    weight: FloatArray,
+    cr: FloatArray,
+    correlations: RateCorrelations,
+    k: FloatArray,
+    s: FloatArray,
+    root: FloatArray,
 ) -> FloatArray:
-    cross = _cross(scope, s, cr, p.currency_correlation, n_scopes)
-    return np.asarray(np.maximum(total(k * k, scope, n_scopes) + cross, 0.0))
+    slope = _root_slope(found, weight * found.amount, cr, correlations, k, s, root) * weight
+    return np.asarray(slope.reshape(-1)[found.flat])
+
+
+def curvature_margin(rows: Rows, parameters: SimmParameters, n_scopes: int, *, sign: float) -> Margin:
+    """Curvature margin of every scope; `sign` is 1 on the call side, -1 on the post side."""
+    if not len(rows):
+        return nothing(rows, n_scopes)
+    p = parameters.rates
+    # Inflation of a currency is one factor, but each of its rows is scaled by its own tenor.
+    scaling = sign * parameters.curvature_factors()[rows.tenor]
+    unscaled = volatilities(rows, p)
+    cvr = total(rows.amount * scaling, unscaled.flat, unscaled.amount.size).reshape(unscaled.amount.shape)
+    correlations = _volatility_correlations(p).squared()
+    k = np.sqrt(correlations.square(cvr))
+    signed = rows_added(cvr)
+    s = clipped(signed, k)
+    cross = _cross(unscaled, s, np.ones(len(k)), correlations.currency, n_scopes)
+    root = np.sqrt(np.maximum(total(k * k, unscaled.scope, n_scopes) + cross, 0.0))
+    sum_cvr = total(signed, unscaled.scope, n_scopes)
+    sum_absolute = total(rows_added(np.abs(cvr)), unscaled.scope, n_scopes)
+    theta = curvature_theta(sum_cvr, sum_absolute)
+    multiple = curvature_multiple(parameters.curvature_scale, theta)
+    value = np.maximum(sum_cvr + multiple * root, 0.0) / p.historical_volatility_ratio**2
+
+    def slope() -> FloatArray:
+        scope = unscaled.scope
+        of_root = _root_slope(unscaled, cvr, np.ones(len(k)), correlations, k, s, root)
+        of_theta = np.where(
+            theta[scope] < 0, ratio(1.0 - theta[scope] * np.sign(cvr), sum_absolute[scope][None, :]), 0.0
+        )
+        own = 1.0 + multiple[scope] * of_root + root[scope] * (parameters.curvature_scale - 1.0) * of_theta
+        own = np.where(value[scope] > 0, own, 0.0) / p.historical_volatility_ratio**2
+        return np.asarray(own.reshape(-1)[unscaled.flat] * scaling)
+
+    return Margin(value=value, scope=unscaled.scope, bucket=unscaled.currency, k=k, rows=rows, slope=slope)
+
+
+def _root_slope(
+    found: RateFactors,
+    x: FloatArray,
+    cr: FloatArray,
+    correlations: RateCorrelations,
+    k: FloatArray,
+    s: FloatArray,
+    root: FloatArray,
+) -> FloatArray:
+    """Derivative of the root across currencies by each factor, `(n_factors, n_cells)`."""
+    half = np.where(k > 0, correlations.half_gradient(x), 0.0)
+    others = correlations.currency * (concentrated_gradient(s, cr, found.scope, len(root)) - s)
+    inside = np.abs(rows_added(x)) <= k  # where S is clipped it moves with K
+    of_s = np.where(k > 0, np.where(inside, 1.0, ratio(half * np.sign(s), k[None, :])), 0.0)
+    return ratio(half + others * of_s, root[found.scope][None, :])
+
+
+def _groups(found: RateFactors, group: Callable[[str], int]) -> IntArray:
+    """Group of each cell's currency; each name is looked up once."""
+    used, place = np.unique(found.currency, return_inverse=True)
+    return np.array([group(found.rows.names[code]) for code in used.tolist()], dtype=np.int64)[place]
+
+
+def _concentration(
+    found: RateFactors, amount: FloatArray, threshold: FloatArray, parameters: SimmParameters
+) -> FloatArray:
+    """CR of each cell: over the net of these factors."""
+    if not parameters.has_concentration:
+        return np.ones(amount.shape[1])
+    limit = threshold[_groups(found, parameters.rates.concentration.group)]
+    return np.asarray(np.maximum(1.0, np.sqrt(np.abs(rows_added(amount)) / limit)))
+
+
+def _cross(found: RateFactors, s: FloatArray, cr: FloatArray, gamma: float, n_scopes: int) -> FloatArray:
+    """Cross terms between currencies, each pair twice."""
+    of_all = concentrated_square(s, cr, found.scope, n_scopes)
+    return np.asarray(gamma * (of_all - total(s * s, found.scope, n_scopes)))

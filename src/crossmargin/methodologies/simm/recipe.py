@@ -10,16 +10,20 @@ calculated in US dollars, in which thresholds are stated, and converted at the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from itertools import product
 
 import numpy as np
 
-from crossmargin.basics.arrays import FloatArray, read_only
+from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.simm import bucketed, fx, rates
 from crossmargin.methodologies.simm.add_ons import AddOns, add_ons
+from crossmargin.methodologies.simm.aggregation import quadratic
 from crossmargin.methodologies.simm.margins import (
     BASE_CORRELATION,
     CURVATURE,
@@ -27,7 +31,6 @@ from crossmargin.methodologies.simm.margins import (
     MARGIN_TYPES,
     VEGA,
     Margin,
-    nothing,
 )
 from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
 from crossmargin.methodologies.simm.report import SimmReport, report
@@ -72,14 +75,14 @@ class SimmBreakdown:
         US dollars, by scope (portfolio times product classes, plus product class).
     add_ons : AddOns
         What is added.
-    psi : ndarray of shape (6, 6)
-        Between risk classes.
+    parameters : SimmParameters
+        The calibration.
     usd_per_unit : float
         Of `currency`.
-    names : tuple of str
-        Qualifiers behind the codes of the rates' buckets.
-    buckets : mapping of RiskClass to tuple of str
-        Names of the others.
+    rows : Rows
+        What was margined, in its canonical order.
+    n_rows : int
+        Rows of the sensitivities, those that were left out included.
     rejected : tuple of Problem
         Rows that were left out.
     notices : tuple of str
@@ -94,10 +97,10 @@ class SimmBreakdown:
     risk_class: FloatArray
     margins: Mapping[tuple[RiskClass, str], Margin]
     add_ons: AddOns
-    psi: FloatArray
+    parameters: SimmParameters
     usd_per_unit: float
-    names: tuple[str, ...]
-    buckets: Mapping[RiskClass, tuple[str, ...]]
+    rows: Rows
+    n_rows: int
     rejected: tuple[Problem, ...]
     notices: tuple[str, ...]
 
@@ -105,6 +108,12 @@ class SimmBreakdown:
         """One margin type of one risk class, `(n_portfolios, n_product_classes)`, in the calculation currency."""
         value = self.margins[risk_class, margin_type].value
         return np.asarray(value.reshape(len(self.portfolios), len(PRODUCT_CLASSES)) / self.usd_per_unit)
+
+    def bucket_names(self, risk_class: RiskClass) -> tuple[str, ...]:
+        """What the buckets of a risk class are called, by index; empty where there is one alone."""
+        if risk_class is RiskClass.INTEREST_RATE:
+            return self.rows.names
+        return () if risk_class is RiskClass.FX else self.parameters.bucketed[risk_class].buckets
 
     def report(self) -> SimmReport:
         """Long form, as the field prints it: `All` where a column is summed over."""
@@ -124,6 +133,10 @@ def simm(
 
     Parameters
     ----------
+    sensitivities : Sensitivities
+        Rows of any number of portfolios; those of the schedule are left to it.
+    parameters : SimmParameters
+        A calibration at one margin period of risk.
     side : Side
         `CALL` is what this party collects.
     calculation_currency : str
@@ -137,16 +150,15 @@ def simm(
     ------
     InputError
         With every row that is rejected, unless they are skipped.
+    UnsupportedError
+        If the calibration has no correlations of currencies for the calculation currency.
+
+    References
+    ----------
+    isda-simm: the method and its parameters (see docs/sources.md)
     """
-    found = simm_sides(
-        sensitivities,
-        parameters,
-        sides=(side,),
-        calculation_currency=calculation_currency,
-        usd_per_unit=usd_per_unit,
-        skip_rejected=skip_rejected,
-    )
-    return found[side]
+    given = _Given.of(sensitivities, parameters, calculation_currency, usd_per_unit, skip_rejected)
+    return _one_side(given, _linear(given), _curvatures(given), side)
 
 
 def simm_sides(
@@ -158,163 +170,246 @@ def simm_sides(
     usd_per_unit: float = 1.0,
     skip_rejected: bool = False,
 ) -> dict[Side, SimmBreakdown]:
-    """Several sides at once: what does not turn its sign is calculated once; arguments and errors as `simm`."""
-    rows, rejected = coded(sensitivities, parameters)
-    if rejected and not skip_rejected:
-        raise InputError(rejected)
-    portfolios = sensitivities.portfolio.names
-    names = sensitivities.qualifier.names
-    n_scopes = len(portfolios) * len(PRODUCT_CLASSES)
-    of_sign: dict[RiskClass, Callable[[float], Margin]] = {}
-    shared = {(one, kind): nothing(np.zeros(n_scopes)) for one in RiskClass for kind in MARGIN_TYPES}
-    for risk_class, (both, curvature) in {
-        RiskClass.INTEREST_RATE: _rates(rows, names, parameters, n_scopes),
-        **{one: _bucketed(rows, one, parameters, n_scopes) for one in _TYPES},
-        RiskClass.FX: _fx(rows, names, parameters, calculation_currency, n_scopes),
-    }.items():
-        shared |= both
-        of_sign[risk_class] = curvature
-    shared[RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION] = _base_correlation(rows, parameters, n_scopes)
-    answers = {}
-    for side in sides:
-        sign = 1.0 if side is Side.CALL else -1.0
-        margins = shared | {(one, CURVATURE): curvature(sign) for one, curvature in of_sign.items()}
-        by_class = np.stack(
-            [sum((margins[one, kind].value for kind in MARGIN_TYPES), np.zeros(n_scopes)) for one in RiskClass], axis=1
-        )
-        shape = (len(portfolios), len(PRODUCT_CLASSES))
-        of_product = psi_root(by_class, parameters.psi).reshape(shape)
-        added = add_ons(rows, of_product, names)
-        answers[side] = SimmBreakdown(
-            portfolios=portfolios,
-            total=read_only((of_product.sum(axis=1) + added.total) / usd_per_unit),
-            currency=calculation_currency,
-            side=side,
-            product_class=read_only(of_product / usd_per_unit),
-            risk_class=read_only(by_class.reshape(*shape, len(RiskClass)) / usd_per_unit),
-            margins=margins,
-            add_ons=added,
-            psi=parameters.psi,
+    """What `simm` gives on several sides; what does not depend on the side is calculated once."""
+    given = _Given.of(sensitivities, parameters, calculation_currency, usd_per_unit, skip_rejected)
+    linear, curvatures = _linear(given), _curvatures(given)
+    return {side: _one_side(given, linear, curvatures, side) for side in sides}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Given:
+    """What is asked, rows in their canonical order."""
+
+    rows: Rows
+    n_rows: int
+    portfolios: tuple[str, ...]
+    parameters: SimmParameters
+    currency: str
+    usd_per_unit: float
+    rejected: tuple[Problem, ...]
+
+    @classmethod
+    def of(
+        cls,
+        sensitivities: Sensitivities,
+        parameters: SimmParameters,
+        currency: str,
+        usd_per_unit: float,
+        skip_rejected: bool,
+    ) -> _Given:
+        if not (math.isfinite(usd_per_unit) and usd_per_unit > 0):
+            raise InputError(Problem(found=f"{usd_per_unit} US dollars for one {currency}", needed="A rate above 0."))
+        rows, rejected = coded(sensitivities, parameters)
+        if rejected and not skip_rejected:
+            raise InputError(rejected)
+        return cls(
+            rows=rows,
+            n_rows=sensitivities.n_rows,
+            portfolios=sensitivities.portfolio.names,
+            parameters=parameters,
+            currency=currency,
             usd_per_unit=usd_per_unit,
-            names=names,
-            buckets={one: parameters.bucketed[one].buckets for one in _TYPES},
             rejected=rejected,
-            notices=parameters.caveats,
         )
-    return answers
+
+    @property
+    def n_scopes(self) -> int:
+        """Portfolios times product classes."""
+        return len(self.portfolios) * len(PRODUCT_CLASSES)
+
+
+_Margins = dict[tuple[RiskClass, str], Margin]
+_Curvatures = dict[RiskClass, Callable[[float], Margin]]
+
+
+def _one_side(given: _Given, linear: _Margins, curvatures: _Curvatures, side: Side) -> SimmBreakdown:
+    """The levels above margin types."""
+    sign = 1.0 if side is Side.CALL else -1.0
+    margins = linear | {(one, CURVATURE): curvature(sign) for one, curvature in curvatures.items()}
+    shape = (len(given.portfolios), len(PRODUCT_CLASSES))
+    by_class = np.zeros((len(RiskClass), given.n_scopes))
+    for risk_class, margin_type in product(RiskClass, MARGIN_TYPES):
+        if (risk_class, margin_type) in margins:
+            by_class[risk_class] += margins[risk_class, margin_type].value
+    of_product = psi_root(by_class, given.parameters.psi).reshape(shape)
+    added = add_ons(given.rows, of_product)
+    total = np.cumsum(of_product, axis=1)[:, -1] + added.total
+    return SimmBreakdown(
+        portfolios=given.portfolios,
+        total=read_only(total / given.usd_per_unit),
+        currency=given.currency,
+        side=side,
+        product_class=read_only(of_product / given.usd_per_unit),
+        risk_class=read_only(by_class.T.reshape(*shape, len(RiskClass)) / given.usd_per_unit),
+        margins=margins,
+        add_ons=added,
+        parameters=given.parameters,
+        usd_per_unit=given.usd_per_unit,
+        rows=given.rows,
+        n_rows=given.n_rows,
+        rejected=given.rejected,
+        notices=(
+            *given.parameters.caveats,
+            *(
+                f"Portfolio '{given.portfolios[portfolio]}' states several multipliers or factors of '{what}'; the "
+                "greatest counts."
+                for portfolio, what in added.repeated
+            ),
+        ),
+    )
 
 
 def psi_root(by_class: FloatArray, psi: FloatArray) -> FloatArray:
-    """`sqrt(sum of psi_rs IM_r IM_s)` of every row, `(n,)`.
+    """`sqrt(sum of psi_rs IM_r IM_s)` of every scope, `(n,)`.
 
     Parameters
     ----------
-    by_class : ndarray of shape (n, 6)
+    by_class : ndarray of shape (6, n)
         Margin of each risk class, at least 0.
+    psi : ndarray of shape (6, 6)
+        Correlation of risk classes, 1 on the diagonal.
     """
-    found = np.zeros(len(by_class))
-    for r in range(len(psi)):
-        for s in range(len(psi)):
-            found += psi[r, s] * by_class[:, r] * by_class[:, s]
-    return np.sqrt(np.maximum(found, 0.0))
+    return np.asarray(np.sqrt(np.maximum(quadratic(by_class, psi), 0.0)))
 
 
-_Margins = tuple[dict[tuple[RiskClass, str], Margin], Callable[[float], Margin]]
-"""Delta and vega of a risk class, and its curvature at the sign of a side."""
-
-
-def _rates(rows: Rows, names: tuple[str, ...], parameters: SimmParameters, n_scopes: int) -> _Margins:
-    one = RiskClass.INTEREST_RATE
-    of_delta = rows.of(RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
+def _linear(given: _Given) -> _Margins:
+    """Delta, vega and base correlation: the same on both sides."""
+    rows, p, n = given.rows, given.parameters, given.n_scopes
+    of_curve = rows.of(RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
     of_vol = rows.of(RiskType.IR_VOL, RiskType.INFLATION_VOL)
-    return {
-        (one, DELTA): rates.delta_margin(of_delta, names, parameters, n_scopes),
-        (one, VEGA): rates.vega_margin(of_vol, names, parameters, n_scopes),
-    }, lambda sign: rates.curvature_margin(of_vol, parameters, sign, n_scopes)
+    margins: _Margins = {
+        (RiskClass.INTEREST_RATE, DELTA): rates.delta_margin(of_curve, p, n),
+        (RiskClass.INTEREST_RATE, VEGA): rates.vega_margin(of_vol, p, n),
+        (RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION): base_correlation_margin(
+            rows.of(RiskType.BASE_CORRELATION), p, n
+        ),
+        (RiskClass.FX, DELTA): fx.delta_margin(rows.of(RiskType.FX), p, given.currency, n),
+        (RiskClass.FX, VEGA): fx_vega_margin(rows.of(RiskType.FX_VOL), p, n),
+    }
+    for one, (of_delta, of_volatility) in _TYPES.items():
+        margins[one, DELTA] = delta_margin(rows.of(of_delta), one, p, n)
+        margins[one, VEGA] = vega_margin(rows.of(of_volatility), one, p, n)
+    return margins
 
 
-def _bucketed(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, n_scopes: int) -> _Margins:
-    """Delta, vega and curvature of credit, equity or commodity."""
+def _curvatures(given: _Given) -> _Curvatures:
+    """Curvature margins as functions of the side's sign."""
+    rows, p, n = given.rows, given.parameters, given.n_scopes
+    of_vol = rows.of(RiskType.IR_VOL, RiskType.INFLATION_VOL)
+    curvatures: _Curvatures = {
+        RiskClass.INTEREST_RATE: lambda sign: rates.curvature_margin(of_vol, p, n, sign=sign),
+        RiskClass.FX: partial(fx_curvature_margin, rows.of(RiskType.FX_VOL), p, n),
+    }
+    for one, (_, of_volatility) in _TYPES.items():
+        curvatures[one] = partial(curvature_margin, rows.of(of_volatility), one, p, n)
+    return curvatures
+
+
+# Credit, equity and commodity
+
+
+def delta_margin(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, n_scopes: int) -> Margin:
+    """Delta of a class whose buckets are listed: `WS = RW s CR`."""
+    p, family = parameters.bucketed[risk_class], _family(risk_class, parameters)
+    found = bucketed.netted(rows, by_group=family.by_group)
+    threshold = p.delta_threshold[found.bucket_of_issuer]
+    cr = bucketed.concentration(found, found.amount, threshold, parameters.has_concentration)
+    return bucketed.linear_margin(found, p.risk_weight[found.bucket] * cr, cr, family, n_scopes)
+
+
+def vega_margin(rows: Rows, risk_class: RiskClass, parameters: SimmParameters, n_scopes: int) -> Margin:
+    """Vega of a class whose buckets are listed: `WS = VRW VR CR`, `VR = HVR sigma s`."""
+    p, family = parameters.bucketed[risk_class], _family(risk_class, parameters)
+    found = bucketed.netted(rows, by_group=family.by_group)
+    vega = p.historical_volatility_ratio * _volatility(found, risk_class, parameters)
+    threshold = p.vega_threshold[found.bucket_of_issuer]
+    cr = bucketed.concentration(found, vega * found.amount, threshold, parameters.has_concentration)
+    return bucketed.linear_margin(found, p.vega_risk_weight[found.bucket] * vega * cr, cr, family, n_scopes)
+
+
+def curvature_margin(
+    rows: Rows, risk_class: RiskClass, parameters: SimmParameters, n_scopes: int, sign: float
+) -> Margin:
+    """Curvature of a class whose buckets are listed: `CVR = SF(t) sigma s`, without a historical ratio."""
+    p, family = parameters.bucketed[risk_class], _family(risk_class, parameters)
+    found = bucketed.netted(rows, by_group=family.by_group)
+    scaling = parameters.curvature_factors(p.tenors)[found.tenor]
+    weight = scaling * _volatility(found, risk_class, parameters) * p.has_curvature[found.bucket]
+    return bucketed.curvature_margin(
+        found, weight, family, parameters.curvature_scale, n_scopes, by_issuer=p.scaled_volatility, sign=sign
+    )
+
+
+def _family(risk_class: RiskClass, parameters: SimmParameters) -> bucketed.Family:
     p = parameters.bucketed[risk_class]
-    family = bucketed.Family(
+    return bucketed.Family(
         same=p.correlation_same,
         different=p.correlation_different,
         gamma=p.bucket_correlation,
         residual=p.residual,
         by_group=risk_class is RiskClass.CREDIT_NON_QUALIFYING,
     )
-    of_delta, of_vol = (bucketed.netted(rows.of(kind), family.by_group) for kind in _TYPES[risk_class])
-    applies = parameters.has_concentration
-    cr = bucketed.concentration(of_delta, of_delta.amount, _at_issuer(of_delta, p.delta_threshold), applies)
-    delta = bucketed.linear_margin(
-        of_delta, p.risk_weight[of_delta.bucket] * of_delta.amount * cr, cr, family, n_scopes
-    )
-    sigma = p.risk_weight[of_vol.bucket] * parameters.volatility_scale if p.scaled_volatility else 1.0
-    vr = p.historical_volatility_ratio * sigma * of_vol.amount
-    cr = bucketed.concentration(of_vol, vr, _at_issuer(of_vol, p.vega_threshold), applies)
-    vega = bucketed.linear_margin(of_vol, p.vega_risk_weight[of_vol.bucket] * vr * cr, cr, family, n_scopes)
-    scaling = _scaling(p.tenors, parameters)[of_vol.tenor]
-    cvr = scaling * sigma * of_vol.amount * p.has_curvature[of_vol.bucket]
-
-    def curvature(sign: float) -> Margin:
-        return bucketed.curvature_margin(
-            of_vol, sign * cvr, family, parameters.curvature_scale, n_scopes, by_issuer=p.scaled_volatility
-        )
-
-    return {(risk_class, DELTA): delta, (risk_class, VEGA): vega}, curvature
 
 
-def _at_issuer(found: bucketed.Factors, threshold: FloatArray) -> FloatArray:
-    return threshold[found.cell_bucket[found.cell_of_issuer]]
+def _volatility(found: bucketed.Factors, risk_class: RiskClass, parameters: SimmParameters) -> FloatArray:
+    """Sigma, which the risk weight implies; 1 where amounts are weighted with volatility already."""
+    p = parameters.bucketed[risk_class]
+    if not p.scaled_volatility:
+        return np.ones(len(found.amount))
+    return np.asarray(p.risk_weight[found.bucket] * parameters.volatility_scale)
 
 
-def _scaling(tenors: tuple[str, ...], parameters: SimmParameters) -> FloatArray:
-    """Curvature scaling of a class's own tenors; those of rates where it has none."""
-    return parameters.curvature_factors(tenors or parameters.rates.tenors)
+# Of one bucket: base correlation, and currency volatilities
 
 
-def _base_correlation(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
+def base_correlation_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
     """Base correlation: one bucket of indices, no concentration."""
-    family = _one_bucket(1.0, parameters.base_correlation_correlation)
-    found = bucketed.netted(rows.of(RiskType.BASE_CORRELATION), False)
-    ws = parameters.base_correlation_risk_weight * found.amount
-    return bucketed.linear_margin(found, ws, np.ones(len(ws)), family, n_scopes)
+    found = bucketed.netted(rows)
+    weight = np.full(len(found.amount), parameters.base_correlation_risk_weight)
+    family = _one_bucket(parameters.base_correlation_correlation)
+    return bucketed.linear_margin(found, weight, np.ones(len(weight)), family, n_scopes)
 
 
-def _one_bucket(same: float, different: float) -> bucketed.Family:
-    return bucketed.Family(
-        same=np.array([same]), different=np.array([different]), gamma=np.zeros((1, 1)), residual=-1, by_group=False
+def fx_vega_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
+    """Vega of currency pairs, tenors of one fully correlated; thresholds by the categories of the two currencies."""
+    p = parameters.fx
+    found = bucketed.netted(rows)
+    vega = p.historical_volatility_ratio * _pair_volatility(found, parameters)
+    one, other = _of_pairs(found, p.category.group)
+    threshold = np.ones(len(found.cell_of_issuer))
+    threshold[found.issuer] = p.vega_threshold[one, other]
+    cr = bucketed.concentration(found, vega * found.amount, threshold, parameters.has_concentration)
+    return bucketed.linear_margin(
+        found, p.vega_risk_weight * vega * cr, cr, _one_bucket(p.volatility_correlation), n_scopes
     )
 
 
-def _fx(
-    rows: Rows,
-    names: tuple[str, ...],
-    parameters: SimmParameters,
-    calculation_currency: str,
-    n_scopes: int,
-) -> _Margins:
-    """Delta by groups of currencies; vega and curvature with a factor a currency pair."""
-    p, one = parameters.fx, RiskClass.FX
-    found = bucketed.netted(rows.of(RiskType.FX_VOL), False)
-    held, place = np.unique(found.qualifier, return_inverse=True)
-    pairs = [(names[code][:3], names[code][3:]) for code in held.tolist()]
-    group = np.array([[p.volatility.group(a), p.volatility.group(b)] for a, b in pairs], dtype=np.int64)
-    category = np.array([[p.category.group(a), p.category.group(b)] for a, b in pairs], dtype=np.int64)
-    group, category = group.reshape(-1, 2)[place], category.reshape(-1, 2)[place]
-    sigma = p.risk_weight[group[:, 0], group[:, 1]] * parameters.volatility_scale
-    family = _one_bucket(1.0, p.volatility_correlation)
-    vr = p.historical_volatility_ratio * sigma * found.amount
-    threshold = np.ones(len(found.cell_of_issuer))
-    threshold[found.issuer] = p.vega_threshold[category[:, 0], category[:, 1]]
-    cr = bucketed.concentration(found, vr, threshold, parameters.has_concentration)
-    vega = bucketed.linear_margin(found, p.vega_risk_weight * vr * cr, cr, family, n_scopes)
-    cvr = parameters.curvature_factors()[found.tenor] * sigma * found.amount
+def fx_curvature_margin(rows: Rows, parameters: SimmParameters, n_scopes: int, sign: float) -> Margin:
+    """Curvature of currency pairs."""
+    found = bucketed.netted(rows)
+    weight = parameters.curvature_factors()[found.tenor] * _pair_volatility(found, parameters)
+    family = _one_bucket(parameters.fx.volatility_correlation)
+    return bucketed.curvature_margin(
+        found, weight, family, parameters.curvature_scale, n_scopes, by_issuer=True, sign=sign
+    )
 
-    def curvature(sign: float) -> Margin:
-        return bucketed.curvature_margin(
-            found, sign * cvr, family, parameters.curvature_scale, n_scopes, by_issuer=True
-        )
 
-    delta = fx.delta_margin(rows.of(RiskType.FX), names, parameters, calculation_currency, n_scopes)
-    return {(one, DELTA): delta, (one, VEGA): vega}, curvature
+def _one_bucket(different: float) -> bucketed.Family:
+    return bucketed.Family(
+        same=np.ones(1), different=np.array([different]), gamma=np.zeros((1, 1)), residual=-1, by_group=False
+    )
+
+
+def _pair_volatility(found: bucketed.Factors, parameters: SimmParameters) -> FloatArray:
+    """Sigma of each pair, from the weight of its currencies' groups."""
+    one, other = _of_pairs(found, parameters.fx.volatility.group)
+    return np.asarray(parameters.fx.risk_weight[one, other] * parameters.volatility_scale)
+
+
+def _of_pairs(found: bucketed.Factors, group: Callable[[str], int]) -> tuple[IntArray, IntArray]:
+    """Group of either currency of each factor's pair."""
+    names = found.rows.names
+    return (
+        fx.by_name(names, found.qualifier, lambda pair: group(pair[:3])),
+        fx.by_name(names, found.qualifier, lambda pair: group(pair[3:])),
+    )

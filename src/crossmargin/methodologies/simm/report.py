@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crossmargin.basics.arrays import FloatArray
-from crossmargin.methodologies.simm.margins import MARGIN_TYPES
+from crossmargin.methodologies.simm.margins import BASE_CORRELATION, MARGIN_TYPES
 from crossmargin.methodologies.simm.parameters import RISK_CLASS_NAMES, RiskClass
 from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES
 from crossmargin.portfolio.sensitivities import Coded
@@ -68,7 +68,12 @@ def _of_portfolio(
     lines: list[Line] = []
     sums: dict[tuple[str, str], float] = {}
     for c, product_class in enumerate(PRODUCT_CLASSES):
-        own = np.array([[margins[one, kind][p, c] for one in RiskClass] for kind in MARGIN_TYPES])
+        own = np.array(
+            [
+                [margins[one, kind][p, c] if (one, kind) in margins else 0.0 for one in RiskClass]
+                for kind in MARGIN_TYPES
+            ]
+        )
         if not own.any() and not any((one, kind, p * len(PRODUCT_CLASSES) + c) in by_bucket for one, kind in margins):
             continue
         for r, risk_class in enumerate(RISK_CLASS_NAMES):
@@ -85,10 +90,10 @@ def _of_portfolio(
                 _add(sums, risk_class, ALL, value)
         for t, margin_type in enumerate(MARGIN_TYPES):
             if any(line[3] == margin_type and line[1] == product_class for line in lines):
-                value = float(psi_root(own[t][None], b.psi)[0])
+                value = float(psi_root(own[t][:, None], b.parameters.psi)[0])
                 lines.append((name, product_class, ALL, margin_type, ALL, value))
                 _add(sums, ALL, margin_type, value)
-        value, beyond = float(b.product_class[p, c]), float(b.add_ons.multiplier[p, c] / b.usd_per_unit)
+        value, beyond = float(b.product_class[p, c]), float(b.add_ons.multiplied[p, c] / b.usd_per_unit)
         lines += _added(name, product_class, beyond) if beyond else []
         lines.append((name, product_class, ALL, ALL, ALL, value + beyond))
     for (risk_class, margin_type), value in sums.items():
@@ -116,9 +121,9 @@ def _by_bucket(b: SimmBreakdown) -> dict[tuple[RiskClass, str, int], list[tuple[
     """Margin of each bucket alone, by risk class, margin type and scope."""
     found: dict[tuple[RiskClass, str, int], list[tuple[str, float]]] = {}
     for (risk_class, kind), margin in b.margins.items():
-        buckets = b.names if risk_class is RiskClass.INTEREST_RATE else b.buckets.get(risk_class, (ALL,))
+        buckets = b.bucket_names(risk_class)
         for scope, bucket, k in zip(margin.scope.tolist(), margin.bucket.tolist(), margin.k.tolist(), strict=True):
-            if buckets == (ALL,) or kind == "BaseCorr":
+            if not buckets or kind == BASE_CORRELATION:
                 found.setdefault((risk_class, kind, scope), [])
             else:
                 found.setdefault((risk_class, kind, scope), []).append((buckets[bucket], k / b.usd_per_unit))

@@ -1,18 +1,18 @@
 """Rows of sensitivities as numbers that a calibration knows: buckets, tenors, sub-curves; the others are refused.
 
-A row's label that its risk type does not use is ignored. Equal keys are added up before anything else: what the field
-calls netting.
+A row's label that its risk type does not use is ignored. Rows are put in one canonical order, by the names of their
+risk factors, so that a portfolio's figure depends neither on the order in which its rows come nor on who else is there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
-from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
+from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray, run_starts
 from crossmargin.basics.errors import Problem
 from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
 from crossmargin.portfolio.sensitivities import Coded, Sensitivities
@@ -104,24 +104,26 @@ SCHEDULE = "schedule"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """Accepted rows; one axis, `n_rows`.
+    """Accepted rows in their canonical order; one axis, `n_rows`.
 
     Parameters
     ----------
     source : ndarray
-        Row of the sensitivities.
+        Row of the sensitivities, from 0.
     risk_type : ndarray
-        `RiskType`.
+        `RiskType`, rising.
     scope : ndarray
-        Portfolio times product classes, plus product class.
+        Portfolio times product classes, plus product class; rising within a risk type.
     qualifier : ndarray
-        Code of its name; for FX volatilities of the pair.
+        Index of its name.
     bucket, tenor, sub_curve : ndarray
         Index in the calibration; 0 where the risk type has none.
     group : ndarray
-        Code of label 2: the group of names of non-qualifying credit.
+        Index of label 2 among `groups`, for credit; 0 for the others.
     amount : ndarray
         US dollars.
+    names, groups : tuple of str
+        Qualifiers and labels, in alphabetical order.
     """
 
     source: IntArray
@@ -133,11 +135,32 @@ class Rows:
     sub_curve: IntArray
     group: IntArray
     amount: FloatArray
+    names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.amount)
 
     def of(self, *types: RiskType) -> Rows:
-        """Those of some risk types, in the order in which they stand."""
-        chosen = np.flatnonzero(np.logical_or.reduce([self.risk_type == kind for kind in types]))
-        return Rows(**{name: getattr(self, name)[chosen] for name in self.__dataclass_fields__})
+        """Those of some risk types, type by type."""
+        ranges = [np.searchsorted(self.risk_type, (one, one + 1)).tolist() for one in types]
+        if len(ranges) == 1:
+            chosen: slice | IntArray = slice(*ranges[0])
+        else:
+            chosen = np.concatenate([np.arange(first, end) for first, end in ranges])
+        return Rows(
+            source=self.source[chosen],
+            risk_type=self.risk_type[chosen],
+            scope=self.scope[chosen],
+            qualifier=self.qualifier[chosen],
+            bucket=self.bucket[chosen],
+            tenor=self.tenor[chosen],
+            sub_curve=self.sub_curve[chosen],
+            group=self.group[chosen],
+            amount=self.amount[chosen],
+            names=self.names,
+            groups=self.groups,
+        )
 
 
 def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Rows, tuple[Problem, ...]]:
@@ -149,8 +172,17 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     n = s.n_rows
     problems: list[tuple[int, Problem]] = []
     refused = np.zeros(n, dtype=np.bool_)
-    ours = ~_cells(s.im_model, lambda name: name.strip().casefold() == SCHEDULE)
-    risk_type = _numbers(s.risk_type, {name: int(kind) for name, kind in RISK_TYPES.items()})
+    every = np.ones(n, dtype=np.bool_)
+    ours = ~_cells(s.im_model, every, lambda name: name.strip().casefold() == SCHEDULE)
+    risk_type = _numbers(s.risk_type, every, {name: int(kind) for name, kind in RISK_TYPES.items()})
+    is_type = {kind: risk_type == kind for kind in RiskType}
+
+    def among(*types: RiskType) -> BoolArray:
+        """Rows of these types."""
+        found = np.zeros(n, dtype=np.bool_)
+        for kind in types:
+            found |= is_type[kind]
+        return found
 
     def refuse(rows: BoolArray, column: Coded, what: str, needed: str) -> None:
         """Refuse `rows`, naming the cell of `column`."""
@@ -162,21 +194,32 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
             )
 
     refuse(risk_type < 0, s.risk_type, "risk type", f"One of {', '.join(RISK_TYPES)}.")
-    product_class = _numbers(s.product_class, {name: k for k, name in enumerate(PRODUCT_CLASSES)})
-    has_class = ~np.isin(risk_type, (RiskType.NOTIONAL_FACTOR, RiskType.NOTIONAL, RiskType.FIXED_AMOUNT))
-    named = f"One of {', '.join(PRODUCT_CLASSES)}."
-    of_multiplier = risk_type == RiskType.MULTIPLIER
-    # A multiplier names its product class as its qualifier.
+    for k in np.flatnonzero(~np.isfinite(s.amount_usd) & ours & ~refused).tolist():
+        refused[k] = True
+        problems.append(
+            (k, Problem(found=f"an amount of {s.amount_usd[k]} USD", needed="A finite number.", row=int(s.row[k])))
+        )
+    for kind, what in ((RiskType.MULTIPLIER, "multiplier"), (RiskType.NOTIONAL_FACTOR, "factor")):
+        for k in np.flatnonzero(is_type[kind] & (s.amount_usd < 0) & ours & ~refused).tolist():
+            refused[k] = True
+            problems.append(
+                (k, Problem(found=f"a {what} of {s.amount_usd[k]}", needed="At least 0.", row=int(s.row[k])))
+            )
     classes = {name: k for k, name in enumerate(PRODUCT_CLASSES)}
-    of_qualifier = _numbers(s.qualifier, classes) if of_multiplier.any() else np.zeros(n, dtype=np.int64)
+    named = f"One of {', '.join(PRODUCT_CLASSES)}."
+    # A multiplier names its product class as its qualifier; the other parameters have none.
+    of_multiplier = is_type[RiskType.MULTIPLIER]
+    has_class = ~among(*_ADD_ONS)
+    of_qualifier = _numbers(s.qualifier, of_multiplier, classes)
+    product_class = _numbers(s.product_class, has_class, classes)
     refuse(of_multiplier & (of_qualifier < 0), s.qualifier, "product class", named)
-    refuse(has_class & ~of_multiplier & (product_class < 0), s.product_class, "product class", named)
-    product_class = np.where(of_multiplier, of_qualifier, np.maximum(product_class, 0))
+    refuse(has_class & (product_class < 0), s.product_class, "product class", named)
+    product_class = np.maximum(np.where(of_multiplier, of_qualifier, product_class), 0)
     bucket = np.zeros(n, dtype=np.int64)
     for kind, risk_class in RISK_CLASS_OF.items():
-        chosen = risk_type == kind
+        chosen = is_type[kind]
         known = parameters.bucketed[risk_class].buckets
-        found = _numbers(s.bucket, {name: k for k, name in enumerate(known)})
+        found = _numbers(s.bucket, chosen, {name: k for k, name in enumerate(known)})
         refuse(chosen & (found < 0), s.bucket, "bucket", f"One of {', '.join(known)}.")
         bucket = np.where(chosen, np.maximum(found, 0), bucket)
     tenor = np.zeros(n, dtype=np.int64)
@@ -184,37 +227,80 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
         (_CREDIT_TENORS, parameters.bucketed[RiskClass.CREDIT_QUALIFYING].tenors),
         (_RATE_TENORS, parameters.rates.tenors),
     ):
-        chosen = np.isin(risk_type, kinds)
-        found = _numbers(s.label1, {name: k for k, name in enumerate(known)}, str.lower)
+        chosen = among(*kinds)
+        found = _numbers(s.label1, chosen, {name: k for k, name in enumerate(known)}, str.lower)
         refuse(chosen & (found < 0), s.label1, "tenor", f"Label 1 is one of {', '.join(known)}.")
         tenor = np.where(chosen, np.maximum(found, 0), tenor)
     curves = parameters.rates.sub_curves
-    sub_curve = _numbers(s.label2, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
-    of_curve = risk_type == RiskType.IR_CURVE
+    of_curve = is_type[RiskType.IR_CURVE]
+    sub_curve = _numbers(s.label2, of_curve, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
     refuse(of_curve & (sub_curve < 0), s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
-    for of_types, holds, what, needed in (
-        (_CURRENCIES, lambda name: len(name) == 3 and name.isalpha(), "currency", "Three letters, like EUR."),
-        ((RiskType.FX_VOL,), _is_pair, "currency pair", "Two currencies: EURUSD."),
-    ):
-        chosen = np.isin(risk_type, of_types)
-        refuse(chosen & ~_cells(s.qualifier, holds, chosen), s.qualifier, what, needed)
-    nameless = s.qualifier.codes == (s.qualifier.names.index("") if "" in s.qualifier.names else -1)
-    refuse((risk_type != RiskType.FIXED_AMOUNT) & nameless, s.qualifier, "qualifier", "The name of the risk factor.")
-    rows = np.flatnonzero(ours & ~refused)
-    scope = s.portfolio.codes * len(PRODUCT_CLASSES) + product_class
-    accepted = Rows(
-        source=rows,
-        risk_type=risk_type[rows],
-        scope=scope[rows],
-        qualifier=_qualifiers(s.qualifier, risk_type == RiskType.FX_VOL)[rows],
-        bucket=bucket[rows],
-        tenor=tenor[rows],
-        sub_curve=np.where(of_curve, sub_curve, 0)[rows],
-        group=s.label2.codes[rows],
-        amount=s.amount_usd[rows],
-    )
+    of_currency, of_pair = among(*_CURRENCIES), is_type[RiskType.FX_VOL]
+    currency = _cells(s.qualifier, of_currency, lambda name: len(name) == 3 and name.isalpha())
+    refuse(of_currency & ~currency, s.qualifier, "currency", "Three letters, like EUR.")
+    pair = _cells(s.qualifier, of_pair, lambda name: len(name) == 6 and name.isalpha() and name[:3] != name[3:])
+    refuse(of_pair & ~pair, s.qualifier, "currency pair", "Two currencies: EURUSD.")
+    unnamed = s.qualifier.codes == _code_of(s.qualifier, "")
+    refuse(unnamed & ~is_type[RiskType.FIXED_AMOUNT], s.qualifier, "qualifier", "The name of the risk factor.")
     problems.sort(key=lambda one: one[0])
+
+    rows = np.flatnonzero(ours & ~refused)
+    names, qualifier = _alphabetical(s.qualifier, of_pair)
+    groups, label2 = _alphabetical(s.label2, np.zeros(n, dtype=np.bool_))
+    group = np.where(among(*_CREDIT_TENORS), label2, 0)
+    scope = s.portfolio.codes * len(PRODUCT_CLASSES) + product_class
+    sub_curve = np.maximum(sub_curve, 0)
+    order = rows[
+        canonical_order(
+            [one[rows] for one in (risk_type, scope, bucket, qualifier, group, sub_curve, tenor)], s.amount_usd[rows]
+        )
+    ]
+    accepted = Rows(
+        source=order,
+        risk_type=risk_type[order],
+        scope=scope[order],
+        qualifier=qualifier[order],
+        bucket=bucket[order],
+        tenor=tenor[order],
+        sub_curve=sub_curve[order],
+        group=group[order],
+        amount=s.amount_usd[order],
+        names=names,
+        groups=groups,
+    )
     return accepted, tuple(problem for _, problem in problems)
+
+
+def canonical_order(keys: Sequence[IntArray], amount: FloatArray) -> IntArray:
+    """Order by keys; equal keys from the smallest amount, each beside its opposite.
+
+    So that sums neither depend on the order in which rows come nor leave anything of rows that cancel.
+    """
+    key = packed(keys)
+    order = np.argsort(key)
+    key = key[order]
+    starts = run_starts(key)
+    tied = ~starts
+    tied[:-1] |= ~starts[1:]
+    at = np.flatnonzero(tied)
+    rows = order[at]
+    order[at] = rows[np.lexsort((amount[rows], np.abs(amount[rows]), key[at]))]
+    return order
+
+
+def packed(keys: Sequence[IntArray]) -> IntArray:
+    """One number for each row that orders rows as the columns do, the first one first."""
+    code = np.zeros(len(keys[0]), dtype=np.int64)
+    largest = 0
+    for column in keys:
+        size = int(column.max(initial=0)) + 1
+        largest = largest * size + size - 1
+        if largest >= 2**62:
+            _, code = np.unique(code, return_inverse=True)
+            largest = (int(code.max(initial=0)) + 1) * size - 1
+            assert largest < 2**62, "more keys than rows can have"
+        code = code * size + column
+    return code
 
 
 def pair_name(name: str) -> str:
@@ -223,31 +309,41 @@ def pair_name(name: str) -> str:
     return one + other
 
 
-def _qualifiers(qualifier: Coded, of_pairs: BoolArray) -> IntArray:
-    """Codes in which pairs that are one, whichever way round, have one code."""
-    codes = qualifier.codes
-    if not of_pairs.any():
-        return codes
-    first: dict[str, int] = {}
-    of = np.arange(len(qualifier.names))
-    for k in np.unique(codes[of_pairs]).tolist():
-        of[k] = first.setdefault(pair_name(qualifier.names[k]), k)
-    return np.where(of_pairs, of[codes], codes)
+def _alphabetical(column: Coded, of_pair: BoolArray) -> tuple[tuple[str, ...], IntArray]:
+    """Names in alphabetical order, and each row's place among them; rows of currency pairs by the ordered pair."""
+    pairs = {k: pair_name(column.names[k]) for k in np.unique(column.codes[of_pair]).tolist()}
+    names = sorted({*column.names, *pairs.values()})
+    place = {name: k for k, name in enumerate(names)}
+    code = np.fromiter(map(place.__getitem__, column.names), dtype=np.int64, count=len(column.names))[column.codes]
+    if pairs:
+        of_name = np.zeros(len(column.names), dtype=np.int64)
+        for k, name in pairs.items():
+            of_name[k] = place[name]
+        code = np.where(of_pair, of_name[column.codes], code)
+    return tuple(names), np.asarray(code, dtype=np.int64)
 
 
-def _numbers(column: Coded, known: Mapping[str, int], spelled: Callable[[str], str] = str) -> IntArray:
-    """Number of each cell, -1 for one that is not known; each name is looked up once."""
-    of_name = np.array([known.get(spelled(name.strip()), -1) for name in column.names], dtype=np.int64)
-    return of_name[column.codes] if len(of_name) else np.zeros(0, dtype=np.int64)
+def _used(column: Coded, rows: BoolArray) -> list[int]:
+    """Codes that stand in `rows`."""
+    return np.flatnonzero(np.bincount(column.codes[rows], minlength=len(column.names))).tolist()
 
 
-def _cells(column: Coded, holds: Callable[[str], object], rows: BoolArray | None = None) -> BoolArray:
-    """Whether each cell passes a test that is made once a name; of those that occur in `rows`, false elsewhere."""
+def _numbers(column: Coded, rows: BoolArray, known: Mapping[str, int], spelled: Callable[[str], str] = str) -> IntArray:
+    """Number of each cell of `rows`, -1 for one that is not known; each name is looked up once."""
+    of_name = np.full(len(column.names), -1, dtype=np.int64)
+    for code in _used(column, rows):
+        of_name[code] = known.get(spelled(column.names[code].strip()), -1)
+    return of_name[column.codes]
+
+
+def _cells(column: Coded, rows: BoolArray, holds: Callable[[str], object]) -> BoolArray:
+    """Whether each cell of `rows` passes a test that is made once a name."""
     of_name = np.zeros(len(column.names), dtype=np.bool_)
-    for code in range(len(column.names)) if rows is None else np.unique(column.codes[rows]).tolist():
+    for code in _used(column, rows):
         of_name[code] = bool(holds(column.names[code]))
-    return of_name[column.codes] if len(of_name) else np.zeros(0, dtype=np.bool_)
+    return of_name[column.codes]
 
 
-def _is_pair(name: str) -> bool:
-    return len(name) == 6 and name.isalpha() and name[:3] != name[3:]
+def _code_of(column: Coded, name: str) -> int:
+    """Code of a name, -1 where no cell can have it."""
+    return column.names.index(name) if name in column.names else -1
