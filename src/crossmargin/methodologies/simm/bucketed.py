@@ -12,7 +12,6 @@ qualifier.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -23,13 +22,10 @@ from crossmargin.methodologies.simm.aggregation import (
     clipped,
     concentrated_gradient,
     concentrated_square,
-    curvature_multiple,
-    curvature_theta,
-    ratio,
     runs,
     total,
 )
-from crossmargin.methodologies.simm.margins import Margin, nothing
+from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms, nothing
 from crossmargin.methodologies.simm.rows import Rows
 
 
@@ -181,23 +177,15 @@ def linear_margin(found: Factors, weight: FloatArray, cr: FloatArray, family: Fa
     x = weight * found.amount
     k = np.sqrt(square_within(found, x, cr, family))
     s = clipped(total(x, found.cell, len(k)), k)
-    root = np.sqrt(across_buckets(_dense(found, k, family), _dense(found, s, family), family.gamma))
-    value = np.zeros(n_scopes)
-    value[found.scopes] = root + _residual(found, k, family)
+    root = _root(found, k, s, family)
     return Margin(
-        value=value,
+        value=_dense(found, root + _residual(found, k, family), n_scopes),
         scope=found.cell_scope,
         bucket=found.cell_bucket,
         k=k,
         rows=found.rows,
-        slope=partial(_linear_slope, found, weight, cr, family, k, s, root),
+        form=lambda: _form(found, weight, x, cr, family, s, _dense(found, root, n_scopes)),
     )
-
-
-def _linear_slope(
-    found: Factors, weight: FloatArray, cr: FloatArray, family: Family, k: FloatArray, s: FloatArray, root: FloatArray
-) -> FloatArray:
-    return np.asarray((_root_slope(found, weight * found.amount, cr, family, k, s, root) * weight)[found.of_row])
 
 
 def curvature_margin(
@@ -236,82 +224,51 @@ def curvature_margin(
     else:
         absolute = total(np.abs(cvr), found.cell, len(k))
         direction = np.sign(cvr)
-    root = np.sqrt(across_buckets(_dense(found, k, squared), _dense(found, s, squared), squared.gamma))
     is_residual = found.cell_bucket == family.residual
-    parts = tuple(
-        _CurvaturePart.of(found, part, signed, absolute, of_part, curvature_scale)
-        for part, of_part in ((~is_residual, root), (is_residual, _residual(found, k, squared)))
+    terms = curvature_terms(
+        sum_cvr=_both(found, signed, is_residual, n_scopes),
+        sum_absolute=_both(found, absolute, is_residual, n_scopes),
+        root=np.stack(
+            [_dense(found, one, n_scopes) for one in (_root(found, k, s, squared), _residual(found, k, squared))]
+        ),
+        direction=direction,
+        scale=curvature_scale,
+        divisor=1.0,
     )
-    value = np.zeros(n_scopes)
-    value[found.scopes] = parts[0].value + parts[1].value
     return Margin(
-        value=value,
+        value=terms.value[0] + terms.value[1],
         scope=found.cell_scope,
         bucket=found.cell_bucket,
         k=k,
         rows=found.rows,
-        slope=partial(_curvature_slope, found, weight, squared, k, s, root, parts, direction, curvature_scale),
+        form=lambda: _form(found, weight, cvr, None, squared, s, terms.root[0], terms),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _CurvaturePart:
-    """Either every bucket but the residual one, or that: `max(sum CVR + lambda root, 0)`, `(n_present_scopes,)`."""
-
-    cells: BoolArray
-    absolute: FloatArray
-    theta: FloatArray
-    multiple: FloatArray
-    root: FloatArray
-    value: FloatArray
-
-    @classmethod
-    def of(
-        cls,
-        found: Factors,
-        cells: BoolArray,
-        signed: FloatArray,
-        absolute: FloatArray,
-        root: FloatArray,
-        curvature_scale: float,
-    ) -> _CurvaturePart:
-        n = len(found.scopes)
-        sum_cvr = total(np.where(cells, signed, 0.0), found.scope_of_cell, n)
-        sum_absolute = total(np.where(cells, absolute, 0.0), found.scope_of_cell, n)
-        theta = curvature_theta(sum_cvr, sum_absolute)
-        multiple = curvature_multiple(curvature_scale, theta)
-        return cls(
-            cells=cells,
-            absolute=sum_absolute,
-            theta=theta,
-            multiple=multiple,
-            root=root,
-            value=np.maximum(sum_cvr + multiple * root, 0.0),
-        )
-
-
-def _curvature_slope(
+def _form(
     found: Factors,
     weight: FloatArray,
+    x: FloatArray,
+    cr: FloatArray | None,
     family: Family,
-    k: FloatArray,
     s: FloatArray,
     root: FloatArray,
-    parts: tuple[_CurvaturePart, ...],
-    direction: FloatArray,
-    curvature_scale: float,
-) -> FloatArray:
-    """Theta moves with the risks too; it is of order 0 in them, so that slopes still sum to the margin."""
-    of_root = _root_slope(found, weight * found.amount, None, family, k, s, root)
-    slope = np.zeros(len(weight))
-    scope = found.scope_of_cell[found.cell]
-    for part in parts:
-        of_theta = np.where(
-            part.theta[scope] < 0, ratio(1.0 - part.theta[scope] * direction, part.absolute[scope]), 0.0
-        )
-        own = 1.0 + part.multiple[scope] * of_root + part.root[scope] * (curvature_scale - 1.0) * of_theta
-        slope += np.where(part.cells[found.cell] & (part.value[scope] > 0), own, 0.0)
-    return np.asarray((slope * weight)[found.of_row])
+    curvature: CurvatureTerms | None = None,
+) -> Form:
+    cross = applied(_by_bucket(found, s, family), family.gamma)[found.cell_bucket, found.scope_of_cell]
+    return Form(
+        of_row=found.of_row,
+        weight=weight[found.of_row],
+        cell=found.cell,
+        x=x,
+        concentration=np.ones(len(x)) if cr is None else cr,
+        correlated=correlated_within(found, x, cr, family),
+        s=s,
+        cross=cross,
+        is_residual=found.cell_bucket == family.residual,
+        root=root,
+        curvature=curvature,
+    )
 
 
 def square_within(found: Factors, x: FloatArray, cr: FloatArray | None, family: Family) -> FloatArray:
@@ -339,8 +296,8 @@ def square_within(found: Factors, x: FloatArray, cr: FloatArray | None, family: 
     return np.maximum((1 - same) * squares + (same - different) * by_name + different * of_all, 0.0)
 
 
-def half_gradient(found: Factors, x: FloatArray, cr: FloatArray | None, family: Family) -> FloatArray:
-    """Half the derivative of each cell's K^2 by its factors, `(n_factors,)`; see `square_within`."""
+def correlated_within(found: Factors, x: FloatArray, cr: FloatArray | None, family: Family) -> FloatArray:
+    """Each factor's cell as it is correlated with the factor: half the derivative of K^2, `(n_factors,)`."""
     n_cells, n_names = len(found.cell_scope), len(found.cell_of_name)
     same, different = family.same[found.bucket], family.different[found.bucket]
     if family.by_group and cr is not None:
@@ -362,29 +319,12 @@ def _by_issuer(found: Factors, x: FloatArray, cr: FloatArray) -> tuple[FloatArra
     return total(x, found.issuer, n_issuers), of_issuer
 
 
-def _root_slope(
-    found: Factors,
-    x: FloatArray,
-    cr: FloatArray | None,
-    family: Family,
-    k: FloatArray,
-    s: FloatArray,
-    root: FloatArray,
-) -> FloatArray:
-    """Derivative of the root across buckets, or of the residual bucket's K, by each factor, `(n_factors,)`."""
-    half = half_gradient(found, x, cr, family)
-    cross = applied(_dense(found, s, family), family.gamma)[found.cell_bucket, found.scope_of_cell]
-    inside = np.abs(total(x, found.cell, len(k))) <= k  # where S is clipped it moves with K
-    of_s = np.where(inside[found.cell], 1.0, ratio(half * np.sign(s)[found.cell], k[found.cell]))
-    half = np.where(k[found.cell] > 0, half, 0.0)
-    of_root = ratio(
-        half + cross[found.cell] * np.where(k[found.cell] > 0, of_s, 0.0), root[found.scope_of_cell][found.cell]
-    )
-    is_residual = (found.cell_bucket == family.residual)[found.cell]
-    return np.where(is_residual, ratio(half, k[found.cell]), of_root)
+def _root(found: Factors, k: FloatArray, s: FloatArray, family: Family) -> FloatArray:
+    """Across the buckets of each present scope but the residual one."""
+    return np.sqrt(across_buckets(_by_bucket(found, k, family), _by_bucket(found, s, family), family.gamma))
 
 
-def _dense(found: Factors, of_cell: FloatArray, family: Family) -> FloatArray:
+def _by_bucket(found: Factors, of_cell: FloatArray, family: Family) -> FloatArray:
     """By bucket and present scope, the residual one left at 0."""
     dense = np.zeros((len(family.same), len(found.scopes)))
     dense[found.cell_bucket, found.scope_of_cell] = np.where(found.cell_bucket == family.residual, 0.0, of_cell)
@@ -395,3 +335,15 @@ def _residual(found: Factors, k: FloatArray, family: Family) -> FloatArray:
     """K of each present scope's residual bucket."""
     own = np.where(found.cell_bucket == family.residual, k, 0.0)
     return total(own, found.scope_of_cell, len(found.scopes))
+
+
+def _both(found: Factors, of_cell: FloatArray, is_residual: BoolArray, n_scopes: int) -> FloatArray:
+    """Sums of every scope's buckets but the residual one, and of that, `(2, n_scopes)`."""
+    return total(of_cell, found.cell_scope + np.where(is_residual, n_scopes, 0), 2 * n_scopes).reshape(2, n_scopes)
+
+
+def _dense(found: Factors, of_scope: FloatArray, n_scopes: int) -> FloatArray:
+    """What present scopes have, and 0 for the others."""
+    dense = np.zeros(n_scopes)
+    dense[found.scopes] = of_scope
+    return dense

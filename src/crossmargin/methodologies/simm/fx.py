@@ -6,15 +6,14 @@ The row of the calculation currency is dropped. Its group decides which table of
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import Problem, UnsupportedError
 from crossmargin.methodologies.simm import bucketed
-from crossmargin.methodologies.simm.aggregation import concentrated_gradient, concentrated_square, ratio, total
-from crossmargin.methodologies.simm.margins import Margin, nothing
+from crossmargin.methodologies.simm.aggregation import concentrated_gradient, concentrated_square, total
+from crossmargin.methodologies.simm.margins import Form, Margin, nothing
 from crossmargin.methodologies.simm.parameters import SimmParameters
 from crossmargin.methodologies.simm.rows import Rows
 
@@ -54,14 +53,22 @@ def delta_margin(rows: Rows, parameters: SimmParameters, calculation_currency: s
     k = np.sqrt(np.maximum(square, 0.0))
     value = np.zeros(n_scopes)
     value[found.scopes] = k
-    return Margin(
-        value=value,
-        scope=found.cell_scope,
-        bucket=found.cell_bucket,
-        k=k,
-        rows=rows,
-        slope=partial(_slope, found, weight, cr, group, rho, scope, k),
-    )
+
+    def form() -> Form:
+        return Form(
+            of_row=found.of_row,
+            weight=weight[found.of_row],
+            cell=found.cell,
+            x=ws,
+            concentration=cr,
+            correlated=correlated(ws, cr, group, rho, scope, len(k)),
+            s=np.zeros(len(k)),
+            cross=np.zeros(len(k)),
+            is_residual=np.zeros(len(k), dtype=np.bool_),
+            root=value,
+        )
+
+    return Margin(value=value, scope=found.cell_scope, bucket=found.cell_bucket, k=k, rows=rows, form=form)
 
 
 def correlated_square(
@@ -81,20 +88,14 @@ def correlated_square(
     return found
 
 
-def _slope(
-    found: bucketed.Factors,
-    weight: FloatArray,
-    cr: FloatArray,
-    group: IntArray,
-    rho: FloatArray,
-    scope: IntArray,
-    k: FloatArray,
+def correlated(
+    ws: FloatArray, cr: FloatArray, group: IntArray, rho: FloatArray, scope: IntArray, n_scopes: int
 ) -> FloatArray:
-    ws = weight * found.amount
-    half = (1 - rho[group, group]) * ws
+    """The currencies of each one's scope as they are correlated with it; half the derivative of the square."""
+    found = (1 - rho[group, group]) * ws
     for g in (0, 1):
-        half += rho[group, g] * concentrated_gradient(np.where(group == g, ws, 0.0), cr, scope, len(k))
-    return np.asarray((ratio(half, k[scope]) * weight)[found.of_row])
+        found += rho[group, g] * concentrated_gradient(np.where(group == g, ws, 0.0), cr, scope, n_scopes)
+    return np.asarray(found)
 
 
 def by_name(names: tuple[str, ...], code: IntArray, of: Callable[[str], int]) -> IntArray:

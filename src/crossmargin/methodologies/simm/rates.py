@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -23,14 +22,11 @@ from crossmargin.methodologies.simm.aggregation import (
     clipped,
     concentrated_gradient,
     concentrated_square,
-    curvature_multiple,
-    curvature_theta,
     quadratic,
-    ratio,
     rows_added,
     total,
 )
-from crossmargin.methodologies.simm.margins import Margin, nothing
+from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms, nothing
 from crossmargin.methodologies.simm.parameters import RateParameters, SimmParameters
 from crossmargin.methodologies.simm.rows import RiskType, Rows
 
@@ -183,29 +179,15 @@ def _linear_margin(
     x = weight * found.amount
     k = np.sqrt(correlations.square(x))
     s = clipped(rows_added(x), k)
-    cross = _cross(found, s, cr, correlations.currency, n_scopes)
-    root = np.sqrt(np.maximum(total(k * k, found.scope, n_scopes) + cross, 0.0))
+    root = _root(found, k, s, cr, correlations.currency, n_scopes)
     return Margin(
         value=root,
         scope=found.scope,
         bucket=found.currency,
         k=k,
         rows=found.rows,
-        slope=partial(_linear_slope, found, weight, cr, correlations, k, s, root),
+        form=lambda: _form(found, weight.reshape(-1)[found.flat], x, cr, correlations, s, root),
     )
-
-
-def _linear_slope(
-    found: RateFactors,
-    weight: FloatArray,
-    cr: FloatArray,
-    correlations: RateCorrelations,
-    k: FloatArray,
-    s: FloatArray,
-    root: FloatArray,
-) -> FloatArray:
-    slope = _root_slope(found, weight * found.amount, cr, correlations, k, s, root) * weight
-    return np.asarray(slope.reshape(-1)[found.flat])
 
 
 def curvature_margin(rows: Rows, parameters: SimmParameters, n_scopes: int, *, sign: float) -> Margin:
@@ -215,48 +197,67 @@ def curvature_margin(rows: Rows, parameters: SimmParameters, n_scopes: int, *, s
     p = parameters.rates
     # Inflation of a currency is one factor, but each of its rows is scaled by its own tenor.
     scaling = sign * parameters.curvature_factors()[rows.tenor]
-    unscaled = volatilities(rows, p)
-    cvr = total(rows.amount * scaling, unscaled.flat, unscaled.amount.size).reshape(unscaled.amount.shape)
+    found = volatilities(rows, p)
+    cvr = total(rows.amount * scaling, found.flat, found.amount.size).reshape(found.amount.shape)
     correlations = _volatility_correlations(p).squared()
     k = np.sqrt(correlations.square(cvr))
     signed = rows_added(cvr)
     s = clipped(signed, k)
-    cross = _cross(unscaled, s, np.ones(len(k)), correlations.currency, n_scopes)
-    root = np.sqrt(np.maximum(total(k * k, unscaled.scope, n_scopes) + cross, 0.0))
-    sum_cvr = total(signed, unscaled.scope, n_scopes)
-    sum_absolute = total(rows_added(np.abs(cvr)), unscaled.scope, n_scopes)
-    theta = curvature_theta(sum_cvr, sum_absolute)
-    multiple = curvature_multiple(parameters.curvature_scale, theta)
-    value = np.maximum(sum_cvr + multiple * root, 0.0) / p.historical_volatility_ratio**2
+    cr = np.ones(len(k))
+    root = _root(found, k, s, cr, correlations.currency, n_scopes)
+    terms = curvature_terms(
+        sum_cvr=_without_residual(total(signed, found.scope, n_scopes)),
+        sum_absolute=_without_residual(total(rows_added(np.abs(cvr)), found.scope, n_scopes)),
+        root=_without_residual(root),
+        direction=np.sign(cvr).reshape(-1),
+        scale=parameters.curvature_scale,
+        divisor=p.historical_volatility_ratio**2,
+    )
+    return Margin(
+        value=terms.value[0] / terms.divisor,
+        scope=found.scope,
+        bucket=found.currency,
+        k=k,
+        rows=rows,
+        form=lambda: _form(found, scaling, cvr, cr, correlations, s, root, terms),
+    )
 
-    def slope() -> FloatArray:
-        scope = unscaled.scope
-        of_root = _root_slope(unscaled, cvr, np.ones(len(k)), correlations, k, s, root)
-        of_theta = np.where(
-            theta[scope] < 0, ratio(1.0 - theta[scope] * np.sign(cvr), sum_absolute[scope][None, :]), 0.0
-        )
-        own = 1.0 + multiple[scope] * of_root + root[scope] * (parameters.curvature_scale - 1.0) * of_theta
-        own = np.where(value[scope] > 0, own, 0.0) / p.historical_volatility_ratio**2
-        return np.asarray(own.reshape(-1)[unscaled.flat] * scaling)
 
-    return Margin(value=value, scope=unscaled.scope, bucket=unscaled.currency, k=k, rows=rows, slope=slope)
+def _without_residual(of_scope: FloatArray) -> FloatArray:
+    return np.stack([of_scope, np.zeros(len(of_scope))])
 
 
-def _root_slope(
+def _root(found: RateFactors, k: FloatArray, s: FloatArray, cr: FloatArray, gamma: float, n_scopes: int) -> FloatArray:
+    """Across the currencies of each scope, each pair of them twice."""
+    cross = gamma * (concentrated_square(s, cr, found.scope, n_scopes) - total(s * s, found.scope, n_scopes))
+    return np.sqrt(np.maximum(total(k * k, found.scope, n_scopes) + cross, 0.0))
+
+
+def _form(
     found: RateFactors,
+    weight: FloatArray,
     x: FloatArray,
     cr: FloatArray,
     correlations: RateCorrelations,
-    k: FloatArray,
     s: FloatArray,
     root: FloatArray,
-) -> FloatArray:
-    """Derivative of the root across currencies by each factor, `(n_factors, n_cells)`."""
-    half = np.where(k > 0, correlations.half_gradient(x), 0.0)
-    others = correlations.currency * (concentrated_gradient(s, cr, found.scope, len(root)) - s)
-    inside = np.abs(rows_added(x)) <= k  # where S is clipped it moves with K
-    of_s = np.where(k > 0, np.where(inside, 1.0, ratio(half * np.sign(s), k[None, :])), 0.0)
-    return ratio(half + others * of_s, root[found.scope][None, :])
+    curvature: CurvatureTerms | None = None,
+) -> Form:
+    """The factors are all that a currency might have; those without a row weigh nothing."""
+    n_factors, n_cells = x.shape
+    return Form(
+        of_row=found.flat,
+        weight=weight,
+        cell=np.tile(np.arange(n_cells), n_factors),
+        x=x.reshape(-1),
+        concentration=np.tile(cr, n_factors),
+        correlated=correlations.half_gradient(x).reshape(-1),
+        s=s,
+        cross=correlations.currency * (concentrated_gradient(s, cr, found.scope, len(root)) - s),
+        is_residual=np.zeros(n_cells, dtype=np.bool_),
+        root=root,
+        curvature=curvature,
+    )
 
 
 def _groups(found: RateFactors, group: Callable[[str], int]) -> IntArray:
@@ -273,9 +274,3 @@ def _concentration(
         return np.ones(amount.shape[1])
     limit = threshold[_groups(found, parameters.rates.concentration.group)]
     return np.asarray(np.maximum(1.0, np.sqrt(np.abs(rows_added(amount)) / limit)))
-
-
-def _cross(found: RateFactors, s: FloatArray, cr: FloatArray, gamma: float, n_scopes: int) -> FloatArray:
-    """Cross terms between currencies, each pair twice."""
-    of_all = concentrated_square(s, cr, found.scope, n_scopes)
-    return np.asarray(gamma * (of_all - total(s * s, found.scope, n_scopes)))

@@ -148,6 +148,10 @@ class Rows:
             chosen: slice | IntArray = slice(*ranges[0])
         else:
             chosen = np.concatenate([np.arange(first, end) for first, end in ranges])
+        return self.take(chosen)
+
+    def take(self, chosen: slice | IntArray) -> Rows:
+        """The rows at these places."""
         return Rows(
             source=self.source[chosen],
             risk_type=self.risk_type[chosen],
