@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +18,24 @@ class Named(NamedTuple):
 
     names: tuple[str, ...]
     codes: IntArray
+
+
+TRADE = "TradeID"
+
+
+class Carried(NamedTuple):
+    """Columns that no figure uses, and by which contributions may be grouped: TradeID, and those that are no CRIF's.
+
+    Parameters
+    ----------
+    names : tuple of str
+        As they are written, TradeID first where there is one.
+    read : callable
+        Of a column and rows of the file, from 0.
+    """
+
+    names: tuple[str, ...]
+    read: Callable[[str, IntArray], Named]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +54,11 @@ class CrifBook:
         Regulations of each sensitivity, as `regulations.names_of` takes them.
     of_portfolio : ndarray of bool
         Which rows are parameters of their portfolio.
+    carried : Carried
+        What sensitivities state besides; `file_rows` are their rows of the file, from 0.
     trades : ScheduleTrades
-        With portfolios of their own; `trade_collect` and `trade_post` are their regulations.
+        With portfolios of their own; `trade_collect` and `trade_post` are their regulations, `trade_file_rows` the rows
+        of their notionals.
     fx : mapping of str to float
         Dollars for one unit of each currency, as given.
     notices : tuple of str
@@ -56,7 +77,10 @@ class CrifBook:
     collect: Named
     post: Named
     of_portfolio: BoolArray
+    carried: Carried
+    file_rows: IntArray
     trades: ScheduleTrades
+    trade_file_rows: IntArray
     trade_collect: Named
     trade_post: Named
     fx: Mapping[str, float]
@@ -79,7 +103,10 @@ class CrifBook:
         collect: tuple[Sequence[str], IntArray],
         post: tuple[Sequence[str], IntArray],
         of_portfolio: BoolArray,
+        carried: Carried,
+        file_rows: IntArray,
         trades: ScheduleTrades,
+        trade_file_rows: IntArray,
         trade_collect: tuple[Sequence[str], IntArray],
         trade_post: tuple[Sequence[str], IntArray],
         fx: Mapping[str, float],
@@ -102,7 +129,10 @@ class CrifBook:
             collect=in_order(*collect),
             post=in_order(*post),
             of_portfolio=of_portfolio,
+            carried=carried,
+            file_rows=file_rows,
             trades=trades,
+            trade_file_rows=trade_file_rows,
             trade_collect=in_order(*trade_collect),
             trade_post=in_order(*trade_post),
             fx=fx,

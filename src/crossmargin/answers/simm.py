@@ -69,6 +69,8 @@ class SideAnswer:
         By sensitivities, by the schedule, and their sum.
     schedule_units, schedule_breakdown
         The same of the schedule; `None` where no trade is under it.
+    schedule_unit : ndarray or None
+        The unit of the schedule that counts, as `unit`.
     schedule_regulation : tuple of str
         Under which regulation the schedule counts.
     """
@@ -82,6 +84,7 @@ class SideAnswer:
     requirement: FloatArray
     schedule_units: RegulationUnits | None
     schedule_breakdown: ScheduleBreakdown | None
+    schedule_unit: IntArray | None
     schedule_regulation: tuple[str, ...]
 
 
@@ -91,6 +94,8 @@ class SimmAnswer:
 
     Parameters
     ----------
+    book : CrifBook
+        What was margined.
     portfolios : tuple of str
         Netting sets, in order of name.
     currency : str
@@ -105,6 +110,7 @@ class SimmAnswer:
         What was ignored, and what the numbers rest on.
     """
 
+    book: CrifBook
     portfolios: tuple[str, ...]
     currency: str
     sides: dict[Side, SideAnswer]
@@ -145,6 +151,12 @@ class SimmAnswer:
                 portfolio = self.portfolios[int(answer.units.portfolio[unit])]
                 regulation = labels[unit] if breakdown else counting[unit]
                 yield (portfolio, *levels, side.value.capitalize(), regulation, amount, self.currency, self.currency)
+
+    def allocation(self, by: str | Sequence[str] = "factor") -> pl.DataFrame:
+        """What contributes to every requirement, by `factor`, `trade`, or columns of the CRIF; see `allocation`."""
+        from crossmargin.answers.simm_allocation import allocation
+
+        return allocation(self, by)
 
     def table(self) -> pl.DataFrame:
         """A row a portfolio: requirement, its two parts and the regulations of each side."""
@@ -270,6 +282,7 @@ def simm_margin(
     notices = [*book.notices, *parameters.caveats]
     notices += [f"{n:,} rows are under no regulation on the {side} side" for side, n in left_out.items() if n]
     return SimmAnswer(
+        book=book,
         portfolios=book.portfolios,
         currency=currency,
         sides=found,
@@ -298,7 +311,7 @@ def _side(
     unit, regulation = winners(units, breakdown.total, n)
     of_simm = np.where(unit >= 0, breakdown.total[unit] if len(breakdown.total) else 0.0, 0.0)
     of_schedule = np.zeros(n)
-    schedule_units, schedule_breakdown, schedule_regulation = None, None, ("",) * n
+    schedule_units, schedule_breakdown, counting, schedule_regulation = None, None, None, ("",) * n
     if len(book.trades):
         assert as_of is not None
         schedule_units, schedule_breakdown = _schedule(book, side, np.datetime64(as_of), schedule or load_schedule())
@@ -314,6 +327,7 @@ def _side(
         requirement=of_simm + of_schedule,
         schedule_units=schedule_units,
         schedule_breakdown=schedule_breakdown,
+        schedule_unit=counting,
         schedule_regulation=schedule_regulation,
     )
 

@@ -13,10 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from crossmargin.answers.crif_book import CrifBook
+from crossmargin.answers.crif_book import TRADE, Carried, CrifBook, Named, in_order
 from crossmargin.basics.arrays import IntArray
 from crossmargin.basics.errors import InputError, Problem, raise_problems
-from crossmargin.files.crif_checks import Findings, Texts, amounts_usd, labels, portfolios, risk_types, texts
+from crossmargin.files.crif_checks import (
+    Findings,
+    Texts,
+    amounts_usd,
+    column_texts,
+    labels,
+    portfolios,
+    risk_types,
+    texts,
+)
 from crossmargin.files.crif_labels import (
     FACTOR,
     FIXED,
@@ -33,7 +42,7 @@ from crossmargin.files.crif_labels import (
     qualifier,
     regulations,
 )
-from crossmargin.files.crif_rows import CrifRows, crif_rows
+from crossmargin.files.crif_rows import CrifRows, as_column, crif_rows
 from crossmargin.files.fx_rates import read_fx_rates
 from crossmargin.methodologies.simm.regulations import EXCLUDED, ORDER
 from crossmargin.methodologies.simm.schedule.parameters import PRODUCT_CLASSES
@@ -109,13 +118,27 @@ def read_crif(source: Any, *, fx: Any = None, skip_rejected: bool = False) -> Cr
         collect=(sides["CollectRegulations"].names, sides["CollectRegulations"].codes[kept]),
         post=(sides["PostRegulations"].names, sides["PostRegulations"].codes[kept]),
         of_portfolio=np.isin(kind[kept], _OF_PORTFOLIO),
+        carried=_carried(rows),
+        file_rows=kept,
         trades=trades,
+        trade_file_rows=trade_rows,
         trade_collect=(sides["CollectRegulations"].names, sides["CollectRegulations"].codes[trade_rows]),
         trade_post=(sides["PostRegulations"].names, sides["PostRegulations"].codes[trade_rows]),
         fx=rates,
         notices=tuple(findings.notices),
         rejected=tuple(rejected),
     )
+
+
+def _carried(rows: CrifRows) -> Carried:
+    """TradeID and the columns that are no CRIF's, read when they are asked for."""
+
+    def read(column: str, at: IntArray) -> Named:
+        series = rows.columns[column] if column in rows.columns else as_column(rows.others[column], column)
+        found = texts(series, len(rows))
+        return in_order(found.names, found.codes[at])
+
+    return Carried(tuple(name for name in (TRADE, *rows.others) if name != TRADE or name in rows.columns), read)
 
 
 def _kinds(rows: CrifRows, findings: Findings) -> IntArray:
@@ -142,9 +165,9 @@ def _reject_repeated(
 
 
 def _notices(rows: CrifRows, sides: Mapping[str, Texts], findings: Findings) -> None:
-    if rows.unused:
-        findings.notices.append(f"columns that are not used: {', '.join(rows.unused)[:400]}")
-    raw = texts(rows, "Qualifier")
+    if rows.others:
+        findings.notices.append(f"columns that are not used: {', '.join(rows.others)[:400]}")
+    raw = column_texts(rows, "Qualifier")
     offshore = np.array(["CNH" in name.upper() for name in raw.names], dtype=np.bool_)[raw.codes]
     if offshore.any():
         findings.notices.append("CNH is taken as CNY")
@@ -166,7 +189,7 @@ def _trades(
     wanted = (kind == _NOTIONAL) | (kind == _PV)
     if not wanted.any():
         return ScheduleTrades.none(), np.zeros(0, dtype=np.int64)
-    ids = texts(rows, "TradeID")
+    ids = column_texts(rows, TRADE)
     notional: dict[tuple[str, str], int] = {}
     value: dict[tuple[str, str], int] = {}
     for k in np.flatnonzero(wanted & ~findings.wrong).tolist():

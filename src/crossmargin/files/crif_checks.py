@@ -98,13 +98,17 @@ def _readable(name: str) -> str:
     return name if name and name_fault(name) is None else ""
 
 
-def texts(rows: CrifRows, column: str) -> Texts:
-    """A column as distinct texts without outer blanks; where it is missing every text is empty."""
+def column_texts(rows: CrifRows, column: str) -> Texts:
+    """A column as distinct texts; where it is missing every text is empty."""
+    return texts(rows.columns.get(column), len(rows))
+
+
+def texts(series: pl.Series | None, n_rows: int) -> Texts:
+    """Distinct texts without outer blanks; every text is empty where there is no column."""
     import polars as pl
 
-    series = rows.columns.get(column)
     if series is None:
-        return Texts([""], np.zeros(len(rows), dtype=np.int64))
+        return Texts([""], np.zeros(n_rows, dtype=np.int64))
     written = series.unique()
     codes = series.cast(pl.Enum(written)).to_physical().to_numpy().astype(np.int64)
     place: dict[str, int] = {}
@@ -114,7 +118,7 @@ def texts(rows: CrifRows, column: str) -> Texts:
 
 def risk_types(rows: CrifRows, findings: Findings) -> IntArray:
     """Index into `KINDS` of each row's risk type; of an unknown one 0, and the row is rejected."""
-    found = texts(rows, "RiskType")
+    found = column_texts(rows, "RiskType")
     place = {name.lower(): k for k, name in enumerate(RISK_TYPES)}
     index = np.array([place.get(name.lower(), -1) for name in found.names], dtype=np.int64)[found.codes]
 
@@ -129,7 +133,7 @@ def risk_types(rows: CrifRows, findings: Findings) -> IntArray:
 
 def portfolios(rows: CrifRows, findings: Findings) -> Texts:
     """Portfolio of each row, rejected where it has no name."""
-    found = texts(rows, "PortfolioID")
+    found = column_texts(rows, "PortfolioID")
     faults = [name_fault(name) if name else ("", "") for name in found.names]
 
     def say(k: int) -> tuple[str, str]:
@@ -147,7 +151,7 @@ def portfolios(rows: CrifRows, findings: Findings) -> Texts:
 
 def labels(rows: CrifRows, column: str, kind: IntArray, rule: Rule, findings: Findings) -> Texts:
     """A label of each row by a rule of `crif_labels`; empty where it is wrong or not used."""
-    found = texts(rows, column)
+    found = column_texts(rows, column)
     n = len(found.names)
     cell = kind * n + found.codes
     present = np.zeros(len(KINDS) * n, dtype=np.bool_)
@@ -181,7 +185,7 @@ def amounts_usd(rows: CrifRows, kind: IntArray, fx: Mapping[str, float], finding
     amount, has_amount, wrong_amount = _numbers(rows, "Amount", findings)
     stated, has_stated, wrong_stated = _numbers(rows, "AmountUSD", findings)
     silent = wrong_amount | wrong_stated | findings.unknown  # of these rows it is said already what is wrong
-    currency = texts(rows, "AmountCurrency")
+    currency = column_texts(rows, "AmountCurrency")
     codes = [name.upper() for name in currency.names]
     rate = np.array([fx.get(code, np.nan) for code in codes])[currency.codes]
     is_number = np.isin(kind, [KINDS.index(name) for name in PURE_NUMBERS])

@@ -77,8 +77,8 @@ class CrifRows:
         By CRIF name, those that the table has: text, but for amounts that are numbers.
     row_numbers : ndarray of int
         Of each record, as people count: the header of a CSV is row 1.
-    unused : tuple of str
-        Headers that CRIF does not have, as they are written.
+    others : mapping of str to Series
+        Columns that CRIF does not have, by their header as it is written and in whatever type they come.
     problems : tuple of Problem
         Rows that are no records.
     """
@@ -86,7 +86,7 @@ class CrifRows:
     file: str
     columns: Mapping[str, pl.Series]
     row_numbers: IntArray
-    unused: tuple[str, ...]
+    others: Mapping[str, pl.Series]
     problems: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
@@ -122,8 +122,10 @@ def _of_csv(text: str, file: str) -> CrifRows:
 def _of_frame(frame: pl.DataFrame, file: str, first_row: int = 1) -> CrifRows:
     names = _canonical(frame.columns, file, first_row - 1 or None)
     rows = np.arange(first_row, first_row + frame.height, dtype=np.int64)
-    columns = {name: _column(frame[written], name) for name, written in names.items()}
-    return CrifRows(file=file, columns=columns, row_numbers=rows, unused=_unused(frame.columns, names))
+    columns = {name: as_column(frame[written], name) for name, written in names.items()}
+    used = set(names.values())
+    others = {name: frame[name] for name in frame.columns if name not in used}
+    return CrifRows(file=file, columns=columns, row_numbers=rows, others=others)
 
 
 def _of_text(table: TextTable) -> CrifRows:
@@ -132,11 +134,15 @@ def _of_text(table: TextTable) -> CrifRows:
     names = _canonical(list(table.columns), table.file, table.header_row)
     rows = np.array(table.lines if table.lines else range(table.first_row, table.first_row + len(table)), np.int64)
     columns = {name: pl.Series(name, table.columns[written], dtype=pl.String) for name, written in names.items()}
+    used = set(names.values())
+    others = {
+        name: pl.Series(name, cells, dtype=pl.String) for name, cells in table.columns.items() if name not in used
+    }
     return CrifRows(
         file=table.file,
         columns=columns,
         row_numbers=rows,
-        unused=_unused(list(table.columns), names),
+        others=others,
         problems=table.problems,
     )
 
@@ -176,12 +182,7 @@ def _canonical(header: Sequence[str], file: str, row: int | None) -> dict[str, s
     return {name: names[0] for name, names in written.items()}
 
 
-def _unused(header: Sequence[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    used = set(names.values())
-    return tuple(name for name in header if name not in used)
-
-
-def _column(column: pl.Series, name: str) -> pl.Series:
+def as_column(column: pl.Series, name: str) -> pl.Series:
     """A column of a frame: an amount as the numbers that it holds, anything else as text."""
     import polars as pl
 

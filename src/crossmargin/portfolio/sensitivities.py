@@ -204,11 +204,11 @@ class Sensitivities:
         made: dict[str, Any] = {}
         for field in fields(self):
             parts = [getattr(table, field.name) for table in (self, *others)]
-            made[field.name] = _joined(parts) if isinstance(parts[0], Coded) else np.concatenate(parts)
+            made[field.name] = joined(parts) if isinstance(parts[0], Coded) else np.concatenate(parts)
         return Sensitivities(**made)
 
 
-def _joined(columns: Sequence[Coded]) -> Coded:
+def joined(columns: Sequence[Coded]) -> Coded:
     """One column after the other, under common names."""
     number: dict[str, int] = {}
     codes = []
