@@ -16,6 +16,8 @@ import numpy as np
 from crossmargin.answers.crif_book import CrifBook, Named
 from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import InputError, Problem
+from crossmargin.basics.explanation import Explanation
+from crossmargin.methodologies.simm.explain import MOST_NAMED
 from crossmargin.methodologies.simm.parameters import SimmParameters
 from crossmargin.methodologies.simm.recipe import Side, SimmBreakdown, simm_sides
 from crossmargin.methodologies.simm.regulations import RegulationUnits, regulation_units, winners
@@ -23,6 +25,7 @@ from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES
 from crossmargin.methodologies.simm.schedule.parameters import ScheduleParameters
 from crossmargin.methodologies.simm.schedule.parameters import load_parameters as load_schedule
 from crossmargin.methodologies.simm.schedule.recipe import ScheduleBreakdown, schedule_requirement
+from crossmargin.methodologies.simm.schedule.trades import ScheduleTrades
 from crossmargin.portfolio.sensitivities import Coded, Sensitivities
 
 if TYPE_CHECKING:
@@ -69,6 +72,8 @@ class SideAnswer:
         By sensitivities, by the schedule, and their sum.
     schedule_units, schedule_breakdown
         The same of the schedule; `None` where no trade is under it.
+    schedule_trades : ScheduleTrades or None
+        By unit.
     schedule_unit : ndarray or None
         The unit of the schedule that counts, as `unit`.
     schedule_regulation : tuple of str
@@ -84,6 +89,7 @@ class SideAnswer:
     requirement: FloatArray
     schedule_units: RegulationUnits | None
     schedule_breakdown: ScheduleBreakdown | None
+    schedule_trades: ScheduleTrades | None
     schedule_unit: IntArray | None
     schedule_regulation: tuple[str, ...]
 
@@ -104,6 +110,8 @@ class SimmAnswer:
         What is collected (`call`) and what is posted.
     parameters : SimmParameters
         Version, margin period and caveats.
+    schedule : ScheduleParameters
+        Rates of the schedule.
     rejected : tuple of Problem
         Rows that are in no figure.
     notices : tuple of str
@@ -115,6 +123,7 @@ class SimmAnswer:
     currency: str
     sides: dict[Side, SideAnswer]
     parameters: SimmParameters
+    schedule: ScheduleParameters
     rejected: tuple[Problem, ...]
     notices: tuple[str, ...]
 
@@ -151,6 +160,12 @@ class SimmAnswer:
                 portfolio = self.portfolios[int(answer.units.portfolio[unit])]
                 regulation = labels[unit] if breakdown else counting[unit]
                 yield (portfolio, *levels, side.value.capitalize(), regulation, amount, self.currency, self.currency)
+
+    def explain(self, portfolio: str, side: Side | str = Side.CALL, *, most: int = MOST_NAMED) -> Explanation:
+        """The requirement of one portfolio as a tree down to the factor; see `explain_portfolio`."""
+        from crossmargin.answers.simm_explain import explain_portfolio
+
+        return explain_portfolio(self, portfolio, Side(side), most=most)
 
     def allocation(self, by: str | Sequence[str] = "factor") -> pl.DataFrame:
         """What contributes to every requirement, by `factor`, `trade`, or columns of the CRIF; see `allocation`."""
@@ -256,6 +271,7 @@ def simm_margin(
                 needed="Give it with --as-of 2026-01-31T00:00:00Z (as_of=...).",
             )
         )
+    schedule = schedule or load_schedule()
     found: dict[Side, SideAnswer] = {}
     rejected: dict[Problem, None] = dict.fromkeys(book.rejected)
     left_out = {}
@@ -287,6 +303,7 @@ def simm_margin(
         currency=currency,
         sides=found,
         parameters=parameters,
+        schedule=schedule,
         rejected=tuple(rejected),
         notices=tuple(dict.fromkeys(notices)),
     )
@@ -305,16 +322,17 @@ def _side(
     units: RegulationUnits,
     breakdown: SimmBreakdown,
     as_of: date | None,
-    schedule: ScheduleParameters | None,
+    schedule: ScheduleParameters,
 ) -> SideAnswer:
     n = len(book.portfolios)
     unit, regulation = winners(units, breakdown.total, n)
     of_simm = np.where(unit >= 0, breakdown.total[unit] if len(breakdown.total) else 0.0, 0.0)
     of_schedule = np.zeros(n)
-    schedule_units, schedule_breakdown, counting, schedule_regulation = None, None, None, ("",) * n
+    schedule_units, schedule_breakdown, trades, counting, schedule_regulation = None, None, None, None, ("",) * n
     if len(book.trades):
         assert as_of is not None
-        schedule_units, schedule_breakdown = _schedule(book, side, np.datetime64(as_of), schedule or load_schedule())
+        schedule_units, trades = _schedule_units(book, side)
+        schedule_breakdown = schedule_requirement(trades, np.datetime64(as_of), schedule, post=side is Side.POST)
         counting, schedule_regulation = winners(schedule_units, schedule_breakdown.requirement, n)
         of_schedule = np.where(counting >= 0, schedule_breakdown.requirement[counting], 0.0) / breakdown.usd_per_unit
     return SideAnswer(
@@ -327,14 +345,13 @@ def _side(
         requirement=of_simm + of_schedule,
         schedule_units=schedule_units,
         schedule_breakdown=schedule_breakdown,
+        schedule_trades=trades,
         schedule_unit=counting,
         schedule_regulation=schedule_regulation,
     )
 
 
-def _schedule(
-    book: CrifBook, side: Side, as_of: np.datetime64, parameters: ScheduleParameters
-) -> tuple[RegulationUnits, ScheduleBreakdown]:
+def _schedule_units(book: CrifBook, side: Side) -> tuple[RegulationUnits, ScheduleTrades]:
     """The schedule's trades, by the regulations of a side."""
     here, there = book.trade_collect, book.trade_post
     if side is Side.POST:
@@ -351,8 +368,7 @@ def _schedule(
         np.zeros(len(book.trades), dtype=np.bool_),
     )
     names = [str(k) for k in range(len(units.regulations))]
-    trades = book.trades.take(units.row, names, units.unit)
-    return units, schedule_requirement(trades, as_of, parameters, post=side is Side.POST)
+    return units, book.trades.take(units.row, names, units.unit)
 
 
 def sensitivities_of(book: CrifBook, rows: IntArray, unit: IntArray, n_units: int) -> Sensitivities:

@@ -45,6 +45,8 @@ RULES: dict[str, Callable[[Sequence[float]], float]] = {
         -min(values[0] * values[1], values[2])
     ),
     "absolute value of the sum": lambda values: abs(_sum(values)),
+    "square": lambda values: values[0] ** 2,
+    "square root of the sum, at least 0": lambda values: math.sqrt(max(0.0, _sum(values))),
 }
 """Every rule by which parts may make a whole."""
 
