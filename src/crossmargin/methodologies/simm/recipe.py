@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from itertools import product
@@ -44,6 +44,8 @@ _TYPES = {
     RiskClass.COMMODITY: (RiskType.COMMODITY, RiskType.COMMODITY_VOL),
 }
 """Delta and volatility rows of the classes whose buckets are listed."""
+_CURVES = (RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
+_RATE_VOLATILITIES = (RiskType.IR_VOL, RiskType.INFLATION_VOL)
 
 
 class Side(StrEnum):
@@ -109,10 +111,10 @@ class SimmBreakdown:
         value = self.margins[risk_class, margin_type].value
         return np.asarray(value.reshape(len(self.portfolios), len(PRODUCT_CLASSES)) / self.usd_per_unit)
 
-    def bucket_names(self, risk_class: RiskClass) -> tuple[str, ...]:
-        """What the buckets of a risk class are called, by index; empty where there is one alone."""
+    def bucket_names(self, risk_class: RiskClass, margin: Margin) -> tuple[str, ...]:
+        """What the buckets of a margin are called, by index; empty where there is one alone."""
         if risk_class is RiskClass.INTEREST_RATE:
-            return self.rows.names
+            return margin.rows.names
         return () if risk_class is RiskClass.FX else self.parameters.bucketed[risk_class].buckets
 
     def report(self) -> SimmReport:
@@ -157,8 +159,15 @@ def simm(
     ----------
     isda-simm: the method and its parameters (see docs/sources.md)
     """
-    given = _Given.of(sensitivities, parameters, calculation_currency, usd_per_unit, skip_rejected)
-    return _one_side(given, _linear(given), _curvatures(given), side)
+    found = simm_sides(
+        sensitivities,
+        parameters,
+        sides=(side,),
+        calculation_currency=calculation_currency,
+        usd_per_unit=usd_per_unit,
+        skip_rejected=skip_rejected,
+    )
+    return found[side]
 
 
 def simm_sides(
@@ -169,11 +178,22 @@ def simm_sides(
     calculation_currency: str = "USD",
     usd_per_unit: float = 1.0,
     skip_rejected: bool = False,
+    known: Mapping[Side, SimmBreakdown] | None = None,
 ) -> dict[Side, SimmBreakdown]:
-    """What `simm` gives on several sides; what does not depend on the side is calculated once."""
+    """What `simm` gives on several sides; what does not depend on the side is calculated once.
+
+    Parameters
+    ----------
+    sides : sequence of Side
+        Which.
+    known : mapping of Side to SimmBreakdown, optional
+        An answer of before a change, with the same portfolios, parameters and currency: margins whose rows are the same
+        are taken from it. No figure depends on it.
+    """
     given = _Given.of(sensitivities, parameters, calculation_currency, usd_per_unit, skip_rejected)
-    linear, curvatures = _linear(given), _curvatures(given)
-    return {side: _one_side(given, linear, curvatures, side) for side in sides}
+    known = known or {}
+    linear = _linear(given, next(iter(known.values()), None))
+    return {side: _one_side(given, linear, side, known.get(side)) for side in sides}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -218,19 +238,18 @@ class _Given:
         return len(self.portfolios) * len(PRODUCT_CLASSES)
 
 
-_Margins = dict[tuple[RiskClass, str], Margin]
-_Curvatures = dict[RiskClass, Callable[[float], Margin]]
+_Key = tuple[RiskClass, str]
+_Margins = dict[_Key, Margin]
 
 
-def _one_side(given: _Given, linear: _Margins, curvatures: _Curvatures, side: Side) -> SimmBreakdown:
+def _one_side(given: _Given, linear: _Margins, side: Side, known: SimmBreakdown | None) -> SimmBreakdown:
     """The levels above margin types."""
-    sign = 1.0 if side is Side.CALL else -1.0
-    margins = linear | {(one, CURVATURE): curvature(sign) for one, curvature in curvatures.items()}
+    found = linear | _curvatures(given, 1.0 if side is Side.CALL else -1.0, known)
+    margins = {key: found[key] for key in product(RiskClass, MARGIN_TYPES) if key in found}
     shape = (len(given.portfolios), len(PRODUCT_CLASSES))
     by_class = np.zeros((len(RiskClass), given.n_scopes))
-    for risk_class, margin_type in product(RiskClass, MARGIN_TYPES):
-        if (risk_class, margin_type) in margins:
-            by_class[risk_class] += margins[risk_class, margin_type].value
+    for (risk_class, _), margin in margins.items():
+        by_class[risk_class] += margin.value
     of_product = psi_root(by_class, given.parameters.psi).reshape(shape)
     added = add_ons(given.rows, of_product)
     total = np.cumsum(of_product, axis=1)[:, -1] + added.total
@@ -272,37 +291,54 @@ def psi_root(by_class: FloatArray, psi: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(np.maximum(quadratic(by_class, psi), 0.0)))
 
 
-def _linear(given: _Given) -> _Margins:
+def _linear(given: _Given, known: SimmBreakdown | None) -> _Margins:
     """Delta, vega and base correlation: the same on both sides."""
-    rows, p, n = given.rows, given.parameters, given.n_scopes
-    of_curve = rows.of(RiskType.IR_CURVE, RiskType.INFLATION, RiskType.BASIS)
-    of_vol = rows.of(RiskType.IR_VOL, RiskType.INFLATION_VOL)
-    margins: _Margins = {
-        (RiskClass.INTEREST_RATE, DELTA): rates.delta_margin(of_curve, p, n),
-        (RiskClass.INTEREST_RATE, VEGA): rates.vega_margin(of_vol, p, n),
-        (RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION): base_correlation_margin(
-            rows.of(RiskType.BASE_CORRELATION), p, n
+    p, n = given.parameters, given.n_scopes
+    calculated: dict[_Key, tuple[tuple[RiskType, ...], Callable[[Rows], Margin]]] = {
+        (RiskClass.INTEREST_RATE, DELTA): (_CURVES, lambda rows: rates.delta_margin(rows, p, n)),
+        (RiskClass.INTEREST_RATE, VEGA): (_RATE_VOLATILITIES, lambda rows: rates.vega_margin(rows, p, n)),
+        (RiskClass.CREDIT_QUALIFYING, BASE_CORRELATION): (
+            (RiskType.BASE_CORRELATION,),
+            lambda rows: base_correlation_margin(rows, p, n),
         ),
-        (RiskClass.FX, DELTA): fx.delta_margin(rows.of(RiskType.FX), p, given.currency, n),
-        (RiskClass.FX, VEGA): fx_vega_margin(rows.of(RiskType.FX_VOL), p, n),
+        (RiskClass.FX, DELTA): ((RiskType.FX,), lambda rows: fx.delta_margin(rows, p, given.currency, n)),
+        (RiskClass.FX, VEGA): ((RiskType.FX_VOL,), lambda rows: fx_vega_margin(rows, p, n)),
     }
     for one, (of_delta, of_volatility) in _TYPES.items():
-        margins[one, DELTA] = delta_margin(rows.of(of_delta), one, p, n)
-        margins[one, VEGA] = vega_margin(rows.of(of_volatility), one, p, n)
-    return margins
+        calculated[one, DELTA] = (of_delta,), partial(delta_margin, risk_class=one, parameters=p, n_scopes=n)
+        calculated[one, VEGA] = (of_volatility,), partial(vega_margin, risk_class=one, parameters=p, n_scopes=n)
+    return {key: _margin(given, key, types, made, known) for key, (types, made) in calculated.items()}
 
 
-def _curvatures(given: _Given) -> _Curvatures:
-    """Curvature margins as functions of the side's sign."""
-    rows, p, n = given.rows, given.parameters, given.n_scopes
-    of_vol = rows.of(RiskType.IR_VOL, RiskType.INFLATION_VOL)
-    curvatures: _Curvatures = {
-        RiskClass.INTEREST_RATE: lambda sign: rates.curvature_margin(of_vol, p, n, sign=sign),
-        RiskClass.FX: partial(fx_curvature_margin, rows.of(RiskType.FX_VOL), p, n),
+def _curvatures(given: _Given, sign: float, known: SimmBreakdown | None) -> _Margins:
+    """Curvature, at the sign of a side."""
+    p, n = given.parameters, given.n_scopes
+    calculated: dict[RiskClass, tuple[tuple[RiskType, ...], Callable[[Rows], Margin]]] = {
+        RiskClass.INTEREST_RATE: (_RATE_VOLATILITIES, lambda rows: rates.curvature_margin(rows, p, n, sign=sign)),
+        RiskClass.FX: ((RiskType.FX_VOL,), lambda rows: fx_curvature_margin(rows, p, n, sign)),
     }
     for one, (_, of_volatility) in _TYPES.items():
-        curvatures[one] = partial(curvature_margin, rows.of(of_volatility), one, p, n)
-    return curvatures
+        made = partial(curvature_margin, risk_class=one, parameters=p, n_scopes=n, sign=sign)
+        calculated[one] = (of_volatility,), made
+    return {
+        (one, CURVATURE): _margin(given, (one, CURVATURE), types, made, known)
+        for one, (types, made) in calculated.items()
+    }
+
+
+def _margin(
+    given: _Given,
+    key: _Key,
+    types: tuple[RiskType, ...],
+    calculated: Callable[[Rows], Margin],
+    known: SimmBreakdown | None,
+) -> Margin:
+    """A margin of the rows of these types; the known one if it is of the same rows."""
+    rows = given.rows.of(*types)
+    before = None if known is None else known.margins[key]
+    if before is not None and len(before.value) == given.n_scopes and before.rows.same(rows):
+        return replace(before, rows=replace(before.rows, source=rows.source))
+    return calculated(rows)
 
 
 # Credit, equity and commodity

@@ -121,7 +121,7 @@ def _by_bucket(b: SimmBreakdown) -> dict[tuple[RiskClass, str, int], list[tuple[
     """Margin of each bucket alone, by risk class, margin type and scope."""
     found: dict[tuple[RiskClass, str, int], list[tuple[str, float]]] = {}
     for (risk_class, kind), margin in b.margins.items():
-        buckets = b.bucket_names(risk_class)
+        buckets = b.bucket_names(risk_class, margin)
         for scope, bucket, k in zip(margin.scope.tolist(), margin.bucket.tolist(), margin.k.tolist(), strict=True):
             if not buckets or kind == BASE_CORRELATION:
                 found.setdefault((risk_class, kind, scope), [])

@@ -141,6 +141,15 @@ class Rows:
     def __len__(self) -> int:
         return len(self.amount)
 
+    def same(self, other: Rows) -> bool:
+        """Whether these are the same rows, wherever they come from."""
+        columns = ("risk_type", "scope", "bucket", "tenor", "sub_curve", "amount")
+        return (
+            all(np.array_equal(getattr(self, name), getattr(other, name)) for name in columns)
+            and _same_texts(self.qualifier, self.names, other.qualifier, other.names)
+            and _same_texts(self.group, self.groups, other.group, other.groups)
+        )
+
     def of(self, *types: RiskType) -> Rows:
         """Those of some risk types, type by type."""
         ranges = [np.searchsorted(self.risk_type, (one, one + 1)).tolist() for one in types]
@@ -325,6 +334,16 @@ def _alphabetical(column: Coded, of_pair: BoolArray) -> tuple[tuple[str, ...], I
             of_name[k] = place[name]
         code = np.where(of_pair, of_name[column.codes], code)
     return tuple(names), np.asarray(code, dtype=np.int64)
+
+
+def _same_texts(codes: IntArray, names: Sequence[str], other: IntArray, other_names: Sequence[str]) -> bool:
+    if names == other_names:
+        return np.array_equal(codes, other)
+    (used, place), (other_used, other_place) = (np.unique(one, return_inverse=True) for one in (codes, other))
+    # Both are in alphabetical order, so that the same texts have the same places.
+    return np.array_equal(place, other_place) and all(
+        names[k] == other_names[j] for k, j in zip(used.tolist(), other_used.tolist(), strict=True)
+    )
 
 
 def _used(column: Coded, rows: BoolArray) -> list[int]:
