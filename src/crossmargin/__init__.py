@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         read_market,
         read_positions,
         simm,
+        simm_what_if,
         what_if,
     )
     from crossmargin.basics.errors import CrossmarginError
@@ -44,6 +45,7 @@ __all__ = [
     "read_market",
     "read_positions",
     "simm",
+    "simm_what_if",
     "what_if",
 ]
 

@@ -27,6 +27,7 @@ from crossmargin.portfolio.quarantine import OnError
 
 if TYPE_CHECKING:
     from crossmargin.answers.simm import SimmAnswer
+    from crossmargin.answers.simm_what_if import SimmWhatIf
 
 __all__ = [
     "compare",
@@ -37,6 +38,7 @@ __all__ = [
     "read_market",
     "read_positions",
     "simm",
+    "simm_what_if",
     "what_if",
 ]
 
@@ -166,6 +168,41 @@ def simm(
         currency=currency,
         as_of=as_of,
         skip_rejected=skip_rejected,
+    )
+
+
+def simm_what_if(
+    answer: SimmAnswer, *, remove: str | Sequence[str] = (), add: Any = None, portfolio: str | None = None
+) -> SimmWhatIf:
+    """The margin of a CRIF before and after a change of trades; only the portfolios that it touches are margined.
+
+    Parameters
+    ----------
+    answer : SimmAnswer
+        What `simm` gave.
+    remove : str or sequence of str
+        TradeIDs, with all their rows.
+    add
+        A CRIF of rows to add, as `simm` takes it, at the rates of the answer.
+    portfolio : str, optional
+        The only one from which trades are removed; every one that has them if left out.
+
+    Returns
+    -------
+    SimmWhatIf
+        With `.before`, `.after`, `.table()`, `.to_dict()`.
+
+    Raises
+    ------
+    InputError
+        Naming trades that are not there, and rows to add that are wrong.
+    """
+    from crossmargin.answers.simm_what_if import what_if as changed
+    from crossmargin.files.crif import read_crif
+
+    rows = None if add is None else read_crif(add, fx=answer.book.fx)
+    return changed(
+        answer, remove=(remove,) if isinstance(remove, str) else tuple(remove), add=rows, portfolio=portfolio
     )
 
 

@@ -30,12 +30,30 @@ class Carried(NamedTuple):
     ----------
     names : tuple of str
         As they are written, TradeID first where there is one.
+    n_rows : int
+        Rows of the file.
     read : callable
         Of a column and rows of the file, from 0.
     """
 
     names: tuple[str, ...]
+    n_rows: int
     read: Callable[[str, IntArray], Named]
+
+    def below(self, other: Carried) -> Carried:
+        """The columns of both files, the rows of `other` after these; a column that one lacks is empty there."""
+
+        def read(column: str, at: IntArray) -> Named:
+            first = at < self.n_rows
+            here, there = (
+                one.read(column, rows) if column in one.names else Named(("",), np.zeros(len(rows), dtype=np.int64))
+                for one, rows in ((self, at[first]), (other, at[~first] - self.n_rows))
+            )
+            codes = np.empty(len(at), dtype=np.int64)
+            codes[first], codes[~first] = here.codes, there.codes + len(here.names)
+            return in_order(*_distinct((*here.names, *there.names), codes))
+
+        return Carried(tuple(dict.fromkeys((*self.names, *other.names))), self.n_rows + other.n_rows, read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +108,61 @@ class CrifBook:
     def __len__(self) -> int:
         return len(self.amount_usd)
 
+    def trade_portfolio(self) -> IntArray:
+        """Portfolio of each trade of the schedule, as an index into those of the book."""
+        place = {name: k for k, name in enumerate(self.portfolios)}
+        return np.array([place[name] for name in self.trades.portfolios], dtype=np.int64)[self.trades.portfolio]
+
+    def select(self, rows: IntArray, trades: IntArray) -> CrifBook:
+        """The book of some sensitivities and trades of the schedule, in rising order, with their portfolios alone."""
+        owner = self.trade_portfolio()[trades]
+        held = sorted(set(owner.tolist()))
+        names = tuple(self.portfolios[k] for k in held)
+        return CrifBook.of(
+            file=self.file,
+            portfolio=(self.portfolios, self.portfolio[rows]),
+            risk_type=_rows_of(self.risk_type, rows),
+            labels={name: _rows_of(column, rows) for name, column in self.labels.items()},
+            amount_usd=self.amount_usd[rows],
+            row_numbers=self.row_numbers[rows],
+            collect=_rows_of(self.collect, rows),
+            post=_rows_of(self.post, rows),
+            of_portfolio=self.of_portfolio[rows],
+            carried=self.carried,
+            file_rows=self.file_rows[rows],
+            trades=self.trades.take(trades, names, np.searchsorted(held, owner)) if held else ScheduleTrades.none(),
+            trade_file_rows=self.trade_file_rows[trades],
+            trade_collect=_rows_of(self.trade_collect, trades),
+            trade_post=_rows_of(self.trade_post, trades),
+            fx=self.fx,
+            notices=self.notices,
+            rejected=self.rejected,
+        )
+
+    def with_rows_of(self, other: CrifBook) -> CrifBook:
+        """Both books as one. Rows of `other` are named by their number in its own file."""
+        trades, order = self.trades.with_trades_of(other.trades)
+        return CrifBook.of(
+            file=self.file,
+            portfolio=_joined(Named(self.portfolios, self.portfolio), Named(other.portfolios, other.portfolio)),
+            risk_type=_joined(self.risk_type, other.risk_type),
+            labels={name: _joined(column, other.labels[name]) for name, column in self.labels.items()},
+            amount_usd=np.concatenate([self.amount_usd, other.amount_usd]),
+            row_numbers=np.concatenate([self.row_numbers, other.row_numbers]),
+            collect=_joined(self.collect, other.collect),
+            post=_joined(self.post, other.post),
+            of_portfolio=np.concatenate([self.of_portfolio, other.of_portfolio]),
+            carried=self.carried.below(other.carried),
+            file_rows=np.concatenate([self.file_rows, other.file_rows + self.carried.n_rows]),
+            trades=trades,
+            trade_file_rows=np.concatenate([self.trade_file_rows, other.trade_file_rows + self.carried.n_rows])[order],
+            trade_collect=_rows_of(_joined(self.trade_collect, other.trade_collect), order),
+            trade_post=_rows_of(_joined(self.trade_post, other.trade_post), order),
+            fx=self.fx,
+            notices=tuple(dict.fromkeys((*self.notices, *other.notices))),
+            rejected=(*self.rejected, *other.rejected),
+        )
+
     @classmethod
     def of(
         cls,
@@ -139,6 +212,21 @@ class CrifBook:
             notices=notices,
             rejected=rejected,
         )
+
+
+def _rows_of(column: Named, rows: IntArray) -> Named:
+    return Named(column.names, column.codes[rows])
+
+
+def _joined(one: Named, other: Named) -> Named:
+    return Named(*_distinct((*one.names, *other.names), np.concatenate([one.codes, other.codes + len(one.names)])))
+
+
+def _distinct(names: Sequence[str], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:
+    """The same cells with each name once."""
+    place: dict[str, int] = {}
+    renumber = np.array([place.setdefault(name, len(place)) for name in names], dtype=np.int64)
+    return tuple(place), renumber[codes] if len(codes) else codes
 
 
 def in_order(names: Sequence[str], codes: IntArray) -> Named:

@@ -6,7 +6,7 @@ is taken under the regulation that asks for most by itself, as Open Source Risk 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ from crossmargin.portfolio.sensitivities import Coded, Sensitivities
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from crossmargin.answers.simm_what_if import SimmWhatIf
 
 _LABELS = {
     "product_class": "ProductClass",
@@ -112,6 +114,8 @@ class SimmAnswer:
         Version, margin period and caveats.
     schedule : ScheduleParameters
         Rates of the schedule.
+    as_of : date or None
+        From when its maturities count.
     rejected : tuple of Problem
         Rows that are in no figure.
     notices : tuple of str
@@ -124,6 +128,7 @@ class SimmAnswer:
     sides: dict[Side, SideAnswer]
     parameters: SimmParameters
     schedule: ScheduleParameters
+    as_of: date | None
     rejected: tuple[Problem, ...]
     notices: tuple[str, ...]
 
@@ -166,6 +171,14 @@ class SimmAnswer:
         from crossmargin.answers.simm_explain import explain_portfolio
 
         return explain_portfolio(self, portfolio, Side(side), most=most)
+
+    def what_if(
+        self, *, remove: Sequence[str] = (), add: CrifBook | None = None, portfolio: str | None = None
+    ) -> SimmWhatIf:
+        """Before and after a change of trades; see `what_if`."""
+        from crossmargin.answers.simm_what_if import what_if
+
+        return what_if(self, remove=remove, add=add, portfolio=portfolio)
 
     def allocation(self, by: str | Sequence[str] = "factor") -> pl.DataFrame:
         """What contributes to every requirement, by `factor`, `trade`, or columns of the CRIF; see `allocation`."""
@@ -231,6 +244,7 @@ def simm_margin(
     sides: Sequence[Side] = tuple(Side),
     schedule: ScheduleParameters | None = None,
     skip_rejected: bool = False,
+    known: SimmAnswer | None = None,
 ) -> SimmAnswer:
     """Margin every portfolio of a CRIF.
 
@@ -250,6 +264,9 @@ def simm_margin(
         Rates of the schedule; those of the regulations if left out.
     skip_rejected : bool
         Leave out rows that the version does not know, and say so.
+    known : SimmAnswer, optional
+        An answer of before a change, by the same parameters and in the same currency: what did not change is taken from
+        it. No figure depends on it.
 
     Raises
     ------
@@ -289,6 +306,7 @@ def simm_margin(
             calculation_currency=currency,
             usd_per_unit=book.fx[currency],
             skip_rejected=skip_rejected,
+            known=None if known is None else _breakdowns(known, units, together),
         )
     for side in sides:
         answer = _side(book, side, units[side], breakdowns[side], as_of, schedule)
@@ -304,9 +322,22 @@ def simm_margin(
         sides=found,
         parameters=parameters,
         schedule=schedule,
+        as_of=as_of,
         rejected=tuple(rejected),
         notices=tuple(dict.fromkeys(notices)),
     )
+
+
+def _breakdowns(
+    known: SimmAnswer, units: Mapping[Side, RegulationUnits], sides: Sequence[Side]
+) -> dict[Side, SimmBreakdown]:
+    """Known figures of the sides whose units are the same ones."""
+    return {
+        side: known.sides[side].breakdown
+        for side in sides
+        if known.sides[side].units.regulations == units[side].regulations
+        and np.array_equal(known.sides[side].units.portfolio, units[side].portfolio)
+    }
 
 
 def _units(book: CrifBook, side: Side) -> RegulationUnits:
@@ -356,8 +387,7 @@ def _schedule_units(book: CrifBook, side: Side) -> tuple[RegulationUnits, Schedu
     here, there = book.trade_collect, book.trade_post
     if side is Side.POST:
         here, there = there, here
-    place = {name: k for k, name in enumerate(book.portfolios)}
-    owner = np.array([place[name] for name in book.trades.portfolios], dtype=np.int64)[book.trades.portfolio]
+    owner = book.trade_portfolio()
     units = regulation_units(
         len(book.portfolios),
         owner,

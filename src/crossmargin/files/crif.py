@@ -138,7 +138,8 @@ def _carried(rows: CrifRows) -> Carried:
         found = texts(series, len(rows))
         return in_order(found.names, found.codes[at])
 
-    return Carried(tuple(name for name in (TRADE, *rows.others) if name != TRADE or name in rows.columns), read)
+    names = ((TRADE,) if TRADE in rows.columns else ()) + tuple(rows.others)
+    return Carried(names, len(rows), read)
 
 
 def _kinds(rows: CrifRows, findings: Findings) -> IntArray:

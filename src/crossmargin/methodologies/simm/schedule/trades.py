@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
+from crossmargin.basics.errors import InputError, Problem, raise_problems
 
 DateArray: TypeAlias = npt.NDArray[np.datetime64]
 
@@ -81,6 +82,47 @@ class ScheduleTrades:
             notional=self.notional[rows],
             present_value=self.present_value[rows],
         )
+
+    def with_trades_of(self, other: ScheduleTrades) -> tuple[ScheduleTrades, IntArray]:
+        """Both, in the canonical order; and where each stood among these, then those of `other`.
+
+        Raises
+        ------
+        InputError
+            Naming every trade that is in both.
+        """
+        keys = [
+            (one.portfolios[owner], trade)
+            for one in (self, other)
+            for owner, trade in zip(one.portfolio.tolist(), one.trades, strict=True)
+        ]
+        own = set(keys[: len(self)])
+        raise_problems(
+            [
+                Problem(
+                    found=f"trade '{trade}' is under the schedule already",
+                    needed="Remove it, or give the other one a TradeID of its own.",
+                    account=portfolio,
+                    kind=InputError,
+                )
+                for portfolio, trade in keys[len(self) :]
+                if (portfolio, trade) in own
+            ]
+        )
+        order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
+        names = tuple(sorted({portfolio for portfolio, _ in keys}))
+        place = {name: k for k, name in enumerate(names)}
+        both = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])[order]
+            for name in ("product_class", "end_date", "notional", "present_value")
+        }
+        joined = ScheduleTrades(
+            portfolios=names,
+            trades=tuple(keys[k][1] for k in order.tolist()),
+            portfolio=np.array([place[keys[k][0]] for k in order.tolist()], dtype=np.int64),
+            **both,
+        )
+        return joined, order
 
 
 def years_to(end_date: DateArray, as_of: np.datetime64) -> FloatArray:
