@@ -166,6 +166,19 @@ class SimmAnswer:
                 regulation = labels[unit] if breakdown else counting[unit]
                 yield (portfolio, *levels, side.value.capitalize(), regulation, amount, self.currency, self.currency)
 
+    def portfolio(self, name: str) -> int:
+        """Index of a portfolio.
+
+        Raises
+        ------
+        InputError
+            If there is none of this name.
+        """
+        if name in self.portfolios:
+            return self.portfolios.index(name)
+        names = ", ".join(self.portfolios[:12]) + (", ..." if len(self.portfolios) > 12 else "")
+        raise InputError(Problem(found=f"no portfolio '{name[:80]}'", needed=f"One of {names}.", file=self.book.file))
+
     def explain(self, portfolio: str, side: Side | str = Side.CALL, *, most: int = MOST_NAMED) -> Explanation:
         """The requirement of one portfolio as a tree down to the factor; see `explain_portfolio`."""
         from crossmargin.answers.simm_explain import explain_portfolio

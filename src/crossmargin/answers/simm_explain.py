@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crossmargin.basics.errors import InputError, Problem
 from crossmargin.basics.explanation import Explanation
 from crossmargin.methodologies.simm.explain import MOST_NAMED, explain_simm
 from crossmargin.methodologies.simm.recipe import Side
@@ -35,12 +34,9 @@ def explain_portfolio(
     InputError
         If there is no such portfolio.
     """
-    if portfolio not in answer.portfolios:
-        names = ", ".join(answer.portfolios[:12]) + (", ..." if len(answer.portfolios) > 12 else "")
-        raise InputError(Problem(found=f"no portfolio '{portfolio}'", needed=f"One of {names}.", file=answer.book.file))
-    p, one = answer.portfolios.index(portfolio), answer.sides[side]
+    p, one = answer.portfolio(portfolio), answer.sides[side]
     parts = []
-    if one.unit[p] >= 0:
+    if one.unit[p] >= 0 and (one.units.unit == one.unit[p]).any():
         own = _units_of(one.units, p)
         trees = [
             explain_simm(one.breakdown, u, _label("sensitivities", one.units, u), most=most)

@@ -111,6 +111,11 @@ class SimmInputs:
         --currency.
     skip_rejected
         Margin without the rows that are wrong, and say so; else they are all listed and nothing is margined.
+    by
+        Show contributions in place of levels: by factor, by trade, or by a column of the CRIF, like Bucket or one of
+        your own; several with commas between them.
+    side
+        call, what is collected, or post: whose tree explain shows.
     """
 
     version: str | None = None
@@ -118,6 +123,19 @@ class SimmInputs:
     currency: str | None = None
     fx: Path | None = None
     skip_rejected: Annotated[bool | None, Parameter(negative="--strict")] = None
+    by: str | None = None
+    side: str | None = None
+
+    def refuse(self) -> None:
+        """None of it is for another methodology."""
+        if self != _NO_SIMM:
+            raise InputError(
+                Problem(
+                    found="--version, --mpor, --currency, --fx, --skip-rejected, --by or --side without "
+                    "--methodology simm",
+                    needed="They say how a CRIF is margined.",
+                )
+            )
 
 
 _NO_SIMM = SimmInputs()
@@ -173,14 +191,16 @@ def margin(
     if methodology == "simm":
         from crossmargin.cli.simm import margin_crif
 
-        return margin_crif(positions, inputs, simm, out=out, rows=rows, json_=json_)
-    if simm != _NO_SIMM:
-        raise InputError(
-            Problem(
-                found="--version, --mpor, --currency, --fx or --skip-rejected without --methodology simm",
-                needed="They say how a CRIF is margined.",
-            )
-        )
+        others = {
+            "--report": report,
+            "--on-error": None if on_error == "refuse" else on_error,
+            "--threads": threads,
+            "--cluster": cluster,
+            "--workers": workers,
+            "--ccxt": ccxt or None,
+        }
+        return margin_crif(positions, inputs, simm, others, out=out, rows=rows, json_=json_)
+    simm.refuse()
     if ccxt and (json_ or cluster is not None):
         raise InputError(Problem(found=f"--ccxt beside {'--json' if json_ else '--cluster'}", needed="Choose one."))
     if cluster is not None:
@@ -303,6 +323,7 @@ def explain(
     *,
     account: str,
     inputs: Inputs = _DEFAULTS,
+    simm: SimmInputs = _NO_SIMM,
     methodology: str | None = None,
     scenarios: Annotated[bool, Parameter(negative="")] = False,
     report: Path | None = None,
@@ -315,7 +336,7 @@ def explain(
     positions
         As for margin.
     account
-        A margin account (a netting set, or an account outside of any), or a member of one.
+        A margin account (a netting set, or an account outside of any), or a member of one; a portfolio of a CRIF.
     scenarios
         Also list the P&L of every scenario.
     report
@@ -323,6 +344,12 @@ def explain(
     json_
         Print JSON instead.
     """
+    if methodology == "simm":
+        from crossmargin.cli.simm import explain_crif
+
+        others = {"--scenarios": scenarios or None, "--report": report}
+        return explain_crif(positions, account, inputs, simm, others, json_=json_)
+    simm.refuse()
     from crossmargin.cli import show
 
     require_places(page=report, beside=(positions, inputs.market, inputs.balances))
@@ -522,25 +549,48 @@ def compare(
 def whatif(
     positions: Path,
     *,
-    account: str,
-    add: list[str],
+    account: str | None = None,
+    add: tuple[str, ...] = (),
+    remove: tuple[str, ...] = (),
     inputs: Inputs = _DEFAULTS,
+    simm: SimmInputs = _NO_SIMM,
     methodology: str | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> int:
-    """Before, after and difference if an account added positions.
+    """Before, after and difference if an account added positions, or a CRIF had other trades.
 
     Parameters
     ----------
     positions
         As for margin.
     account
-        Who trades.
+        Who trades; under simm the only portfolio from which trades are removed, all that have them if left out.
     add
-        INSTRUMENT:QUANTITY, like "BTC-27MAR26-90000-C:-2"; may be given several times.
+        INSTRUMENT:QUANTITY, like "BTC-27MAR26-90000-C:-2"; may be given several times. Under simm a CRIF of rows.
+    remove
+        Under simm: TradeID of a trade that is removed; may be given several times.
     json_
         Print JSON instead of a table.
     """
+    if methodology == "simm":
+        from crossmargin.cli.simm import what_if_crif
+
+        return what_if_crif(positions, inputs, simm, add=add, remove=remove, portfolio=account, json_=json_)
+    simm.refuse()
+    missing = [
+        Problem(found=f"no {name}", needed=needed)
+        for name, given, needed in (
+            ("--account", account, "Say who trades."),
+            ("--add", add, "Say what: INSTRUMENT:QUANTITY, like BTC-27MAR26-90000-C:-2."),
+        )
+        if not given
+    ]
+    if remove:
+        missing.append(
+            Problem(found="--remove without --methodology simm", needed="Sell with --add INSTRUMENT:-QUANTITY.")
+        )
+    raise_problems(missing)
+    assert account is not None
     from crossmargin.answers.result import MarginResult
     from crossmargin.answers.what_if import what_if
     from crossmargin.cli import show
@@ -758,8 +808,10 @@ def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative=""
     """
     from crossmargin.cli import show
     from crossmargin.methodologies.registry import ENTRIES
+    from crossmargin.methodologies.simm.about import ABOUT, NAME
 
     listed = [_Listed.of(name, entry) for name, entry in ENTRIES.items()]
+    listed.append(_Listed(name=NAME, about=ABOUT, shipped=None))
     if json_:
         _print_json(
             [
@@ -1025,7 +1077,7 @@ def _policy(name: str) -> MissingPolicy:
     return STRICT if name == "strict" else MissingPolicy()
 
 
-def _trades(add: list[str], problems: list[Problem]) -> list[tuple[str, str]]:
+def _trades(add: Sequence[str], problems: list[Problem]) -> list[tuple[str, str]]:
     """`INSTRUMENT:QUANTITY` arguments as pairs of text; those of another form go to `problems`."""
     pairs = []
     for text in add:
