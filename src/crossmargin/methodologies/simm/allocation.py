@@ -21,7 +21,7 @@ from crossmargin.methodologies.simm.parameters import RiskClass
 from crossmargin.methodologies.simm.recipe import SimmBreakdown
 from crossmargin.methodologies.simm.rows import PRODUCT_CLASSES
 
-ADD_ON = "AddOn"
+ADD_ON = "AdditionalIM"
 """Margin type of what fixed amounts and notionals contribute."""
 
 
@@ -34,7 +34,7 @@ class Contributions:
     risk_class : RiskClass or None
         `None` of add-ons.
     margin_type : str
-        `Delta`, `Vega`, `Curvature`, `BaseCorr` or `AddOn`.
+        `Delta`, `Vega`, `Curvature`, `BaseCorr` or `AdditionalIM`.
     source : ndarray
         Row of the sensitivities, from 0.
     scope : ndarray
