@@ -19,10 +19,22 @@ from crossmargin.methodologies.simm.recipe import Side
 from tests.methodologies.simm.test_allocation import nodes_that_do_not_recombine
 from tests.methodologies.simm.test_simm import book
 
-HEADER = (
-    "PortfolioID,ProductClass,RiskType,Qualifier,Bucket,Label1,Label2,AmountUSD,TradeID,collect_regulations,"
-    "post_regulations,Desk,im_model,end_date"
-).split(",")
+HEADER = [
+    "PortfolioID",
+    "ProductClass",
+    "RiskType",
+    "Qualifier",
+    "Bucket",
+    "Label1",
+    "Label2",
+    "AmountUSD",
+    "TradeID",
+    "collect_regulations",
+    "post_regulations",
+    "Desk",
+    "im_model",
+    "end_date",
+]
 AS_OF = date(2026, 1, 30)
 SCHEDULED = [
     ("p0", "Rates", "Notional", "", "", "", "", 1e6, "S1", "ESA", "ESA", "east", "Schedule", "2030-01-30"),

@@ -274,7 +274,7 @@ def test_negative_oil_end_to_end(run: Run, tmp_path: Path) -> None:
         (("explain", *SAMPLE), "--account requires an argument"),
         (("explain", *SAMPLE, "--account", "zz"), "no account 'zz' in this book. It holds calendar, covered_call"),
         (("case", *SAMPLE, "--account", "zz"), "no account 'zz'"),
-        (("whatif", *SAMPLE, "--account", "vertical"), "--add requires an argument"),
+        (("whatif", *SAMPLE, "--account", "vertical"), "no --add. Say what: INSTRUMENT:QUANTITY"),
         (("whatif", *SAMPLE, "--account", "linked_desks", "--add", f"{PUT}:1"), "Say which member trades"),
         (("margin", *SAMPLE, "--methodology", "zz"), "no methodology 'zz'. There are"),
         (("compare", *SAMPLE, "--methodologies", "isolated,zz"), "no methodology 'zz'"),

@@ -116,8 +116,54 @@ def test_the_schedule_needs_a_date(run: Run, folder: Path) -> None:  # noqa: F81
     rows += "p,t,Rates,Notional,USD,1000000,1000000,Schedule,2030-01-01\n"
     rows += "p,t,Rates,PV,USD,5000,5000,Schedule,2030-01-01\n"
     (folder / "schedule.csv").write_text(rows)
-    _refused(run("margin", "schedule.csv", *SIMM), "1 trades under the schedule", "--as-of")
+    _refused(run("margin", "schedule.csv", *SIMM), "trades under the schedule", "--as-of")
     answer = json.loads(run("margin", "schedule.csv", *SIMM, "--as-of", "2026-01-01", "--json").out)
     # 2% of a rates notional of four years; nothing nets on either side: without replacement cost the ratio is 1.
     assert float(answer["portfolios"][0]["call"]["schedule"]) == pytest.approx(20_000.0)
     assert float(answer["portfolios"][0]["post"]["schedule"]) == pytest.approx(20_000.0)
+
+
+def test_contributions_by_factor_trade_or_column(run: Run, folder: Path) -> None:  # noqa: F811
+    for by, shown in (("factor", "risk class"), ("trade", "TradeID"), ("TradeID, riskclass", "TradeID")):
+        answer = run("margin", "good.csv", *SIMM, "--by", by)
+        assert answer.code == 0
+        assert shown in answer.out
+        assert "contribution" in answer.out
+    document = json.loads(run("margin", "good.csv", *SIMM, "--by", "trade", "--json").out)
+    rows = [one for one in document["contributions"] if (one["Portfolio"], one["SimmSide"]) == ("desk", "Call")]
+    needed = float(document["portfolios"][0]["call"]["requirement"])
+    assert sum(float(one["Contribution"]) for one in rows) == pytest.approx(needed, rel=1e-12)
+    assert run("margin", "good.csv", *SIMM, "--by", "trade", "--out", "by.csv").code == 0
+    assert pl.read_csv("by.csv").height == len(document["contributions"])
+    _refused(run("margin", "good.csv", *SIMM, "--by", "Desk"), "Desk")
+
+
+def test_the_tree_of_one_portfolio(run: Run, folder: Path) -> None:  # noqa: F811
+    answer = run("explain", "good.csv", "--account", "desk", *SIMM)
+    assert answer.code == 0
+    assert all(one in answer.out for one in ("RatesFX", "Equity", "Delta", "USD 2y OIS", "ISIN:A", "contribution"))
+    document = json.loads(run("explain", "good.csv", "--account", "desk", *SIMM, "--side", "post", "--json").out)
+    assert [one["portfolio"] for one in document["portfolios"]] == ["desk"]
+    assert document["explanation"]["value"] == document["portfolios"][0]["post"]["requirement"]
+    _refused(run("explain", "good.csv", "--account", "zz", *SIMM), "zz", "desk, other")
+    _refused(run("explain", "good.csv", "--account", "desk", *SIMM, "--side", "both"), "--side both")
+    _refused(run("explain", "good.csv", "--account", "desk", *SIMM, "--by", "trade"), "--by")
+
+
+def test_what_if_trades_are_removed_and_added(run: Run, folder: Path) -> None:  # noqa: F811
+    (folder / "add.csv").write_text(f"{HEADER}\nt9,desk,RatesFX,Risk_IRCurve,USD,1,10y,OIS,USD,500,500\n")
+    (folder / "changed.csv").write_text(
+        "".join(line for line in GOOD.splitlines(keepends=True) if not line.startswith("t3,"))
+        + "t9,desk,RatesFX,Risk_IRCurve,USD,1,10y,OIS,USD,500,500\n"
+    )
+    change = ("whatif", "good.csv", *SIMM, "--remove", "t3", "--add", "add.csv")
+    text = run(*change)
+    assert text.code == 0
+    assert "1 row removed and 1 row added" in text.out
+    assert "other" not in text.out  # is not touched
+    document = json.loads(run(*change, "--json").out)
+    after = json.loads(run("margin", "changed.csv", *SIMM, "--json").out)["portfolios"][0]
+    assert document["after"]["portfolios"][0]["call"]["requirement"] == after["call"]["requirement"]
+    _refused(run("whatif", "good.csv", *SIMM, "--remove", "nope"), "nope")
+    _refused(run("whatif", "good.csv", *SIMM), "--remove", "--add")
+    _refused(run("whatif", "good.csv", *SIMM, "--add", "a.csv", "--add", "b.csv"), "--add given 2 times")

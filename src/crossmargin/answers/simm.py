@@ -297,7 +297,7 @@ def simm_margin(
     if len(book.trades) and as_of is None:
         raise InputError(
             Problem(
-                found=f"{len(book.trades):,} trades under the schedule, and no date from which their maturities count",
+                found="trades under the schedule, and no date from which their maturities count",
                 needed="Give it with --as-of 2026-01-31T00:00:00Z (as_of=...).",
             )
         )

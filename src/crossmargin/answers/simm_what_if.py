@@ -201,7 +201,12 @@ def what_if(
     """
     book, problems = answer.book, []
     if not remove and (add is None or not (len(add) or len(add.trades))):
-        problems.append(Problem(found="no change", needed="Say which trades are removed, or give rows to add."))
+        problems.append(
+            Problem(
+                found="no change",
+                needed="Say which trades go (--remove TRADE, remove=...), or give rows to add (--add FILE, add=...).",
+            )
+        )
     if portfolio is not None and portfolio not in book.portfolios:
         problems.append(Problem(found=f"no portfolio '{portfolio[:80]}'", needed="Name it as PortfolioID does."))
     raise_problems(problems)

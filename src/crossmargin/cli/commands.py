@@ -809,9 +809,10 @@ def methodologies(*, json_: Annotated[bool, Parameter(name="--json", negative=""
     from crossmargin.cli import show
     from crossmargin.methodologies.registry import ENTRIES
     from crossmargin.methodologies.simm.about import ABOUT, NAME
+    from crossmargin.methodologies.simm.parameters import load_parameters
 
     listed = [_Listed.of(name, entry) for name, entry in ENTRIES.items()]
-    listed.append(_Listed(name=NAME, about=ABOUT, shipped=None))
+    listed.append(_Listed(name=NAME, about=ABOUT, shipped=load_parameters().info))
     if json_:
         _print_json(
             [
