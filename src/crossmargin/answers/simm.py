@@ -327,7 +327,11 @@ def simm_margin(
         rejected |= dict.fromkeys(answer.breakdown.rejected)
         left_out[side] = int(answer.units.left_out.sum())
     notices = [*book.notices, *parameters.caveats]
-    notices += [f"{n:,} rows are under no regulation on the {side} side" for side, n in left_out.items() if n]
+    notices += [
+        f"rows under no regulation on the {side} side, and so in no figure of it: {n:,}"
+        for side, n in left_out.items()
+        if n
+    ]
     return SimmAnswer(
         book=book,
         portfolios=book.portfolios,
@@ -370,7 +374,7 @@ def _side(
 ) -> SideAnswer:
     n = len(book.portfolios)
     unit, regulation = winners(units, breakdown.total, n)
-    of_simm = np.where(unit >= 0, breakdown.total[unit] if len(breakdown.total) else 0.0, 0.0)
+    of_simm = _of_units(breakdown.total, unit)
     of_schedule = np.zeros(n)
     schedule_units, schedule_breakdown, trades, counting, schedule_regulation = None, None, None, None, ("",) * n
     if len(book.trades):
@@ -378,7 +382,7 @@ def _side(
         schedule_units, trades = _schedule_units(book, side)
         schedule_breakdown = schedule_requirement(trades, np.datetime64(as_of), schedule, post=side is Side.POST)
         counting, schedule_regulation = winners(schedule_units, schedule_breakdown.requirement, n)
-        of_schedule = np.where(counting >= 0, schedule_breakdown.requirement[counting], 0.0) / breakdown.usd_per_unit
+        of_schedule = _of_units(schedule_breakdown.requirement, counting) / breakdown.usd_per_unit
     return SideAnswer(
         units=units,
         breakdown=breakdown,
@@ -393,6 +397,13 @@ def _side(
         schedule_unit=counting,
         schedule_regulation=schedule_regulation,
     )
+
+
+def _of_units(amounts: FloatArray, unit: IntArray) -> FloatArray:
+    """The amount of the unit that counts for each portfolio, 0 where none does (-1)."""
+    found = np.zeros(len(unit))
+    found[unit >= 0] = amounts[unit[unit >= 0]]
+    return found
 
 
 def _schedule_units(book: CrifBook, side: Side) -> tuple[RegulationUnits, ScheduleTrades]:
