@@ -1,4 +1,4 @@
-"""The sensitivity method beside Open Source Risk Engine: many portfolios, one bucket of many names, a large file.
+"""The sensitivity method beside Open Source Risk Engine: many portfolios, and many names in one; and a large file.
 
 The engine's side is its calculator alone, which makes both sides: building its records is not counted for it. Ours is
 both sides from columns in memory. Everything is seeded; one figure of the two is compared before either is timed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,14 @@ def rows_of(portfolio: str, n_rows: int, rng: np.random.Generator) -> list[Row]:
     return rows
 
 
-def names() -> list[Row]:
-    """Equity deltas of one bucket, one in a hundred of them concentrated, each otherwise."""
+def names(buckets: Sequence[str]) -> list[Row]:
+    """Equity deltas of as many names as `N_NAMES`, one in a hundred of them concentrated, each otherwise."""
     amounts = np.random.default_rng(8).normal(0.0, 2e4, N_NAMES)
     amounts[::100] *= 5e3
-    return [("one", "Equity", "Risk_Equity", f"N{k}", "5", "", "", float(a)) for k, a in enumerate(amounts)]
+    return [
+        ("one", "Equity", "Risk_Equity", f"N{k}", buckets[k % len(buckets)], "", "", float(a))
+        for k, a in enumerate(amounts)
+    ]
 
 
 def sensitivities(rows: list[Row]) -> Sensitivities:
@@ -156,9 +160,9 @@ def thousand() -> Timed:
     peer="Open Source Risk Engine, SimmCalculator, both sides, one run",
     packages=("numpy", "open-source-risk-engine"),
 )
-def one_bucket() -> Values:
-    """One portfolio of 20,000 equity names in one bucket, both sides; the engine sums over 400 million pairs."""
-    rows = names()
+def twenty_thousand() -> Values:
+    """One portfolio of 20,000 equity names over twelve buckets, both sides; the engine sums over 33 million pairs."""
+    rows = names([str(k) for k in range(1, 13)])
     held, engine = sensitivities(rows), Engine(rows)
     start = time.perf_counter()
     theirs = engine.run()
@@ -180,6 +184,24 @@ def million_rows() -> Timed:
     path = Path(tempfile.mkdtemp()) / "crif.csv"
     write_crif(path, 1_000_000)
     return Timed(ours=lambda: from_file(path).table(), runs=3)
+
+
+@figure("simm-what-if", unit="ms", packages=("numpy", "polars"))
+def what_if() -> Values:
+    """A trade leaves one of 500 portfolios, a million rows, margined before: both sides before and after."""
+    from crossmargin.api import simm as from_file
+
+    path = Path(tempfile.mkdtemp()) / "crif.csv"
+    write_crif(path, 1_000_000)
+    answer = from_file(path)
+    rows = answer.book.carried.read("TradeID", answer.book.file_rows)
+    taken = []
+    for k in np.random.default_rng(5).integers(0, len(rows.codes), 21).tolist():
+        trade, portfolio = rows.names[int(rows.codes[k])], answer.portfolios[int(answer.book.portfolio[k])]
+        begin = time.perf_counter()
+        answer.what_if(remove=[trade], portfolio=portfolio)
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return Values(value=float(np.median(taken)))
 
 
 def _agree(ours: SimmBreakdown, theirs: dict[str, float]) -> None:

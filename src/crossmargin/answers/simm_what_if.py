@@ -243,10 +243,9 @@ def _rows_of_trades(book: CrifBook, trades: Sequence[str], portfolio: str | None
     raise_problems(
         [
             Problem(
-                found=f"no trade '{one[:80]}'",
+                found=f"no trade '{one[:80]}'" + ("" if portfolio is None else f" in portfolio '{portfolio[:80]}'"),
                 needed="Name it as TradeID does.",
                 file=book.file,
-                account=portfolio or "",
             )
             for one in dict.fromkeys(trades)
             if one not in found

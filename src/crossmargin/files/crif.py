@@ -135,8 +135,8 @@ def _carried(rows: CrifRows) -> Carried:
 
     def read(column: str, at: IntArray) -> Named:
         series = rows.columns[column] if column in rows.columns else as_column(rows.others[column], column)
-        found = texts(series, len(rows))
-        return in_order(found.names, found.codes[at])
+        found = texts(series.gather(at), len(at))  # first the rows: of a large file few may be asked for
+        return in_order(found.names, found.codes)
 
     names = ((TRADE,) if TRADE in rows.columns else ()) + tuple(rows.others)
     return Carried(names, len(rows), read)

@@ -25,7 +25,7 @@ from crossmargin.methodologies.simm.aggregation import (
     runs,
     total,
 )
-from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms, nothing
+from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms
 from crossmargin.methodologies.simm.rows import Rows
 
 
@@ -172,8 +172,6 @@ def linear_margin(found: Factors, weight: FloatArray, cr: FloatArray, family: Fa
     cr : ndarray of shape (n_factors,)
         Concentration factors.
     """
-    if not len(weight):
-        return nothing(found.rows, n_scopes)
     x = weight * found.amount
     k = np.sqrt(square_within(found, x, cr, family))
     s = clipped(total(x, found.cell, len(k)), k)
@@ -209,8 +207,6 @@ def curvature_margin(
     sign : float
         1 on the call side, -1 on the post side.
     """
-    if not len(weight):
-        return nothing(found.rows, n_scopes)
     weight = sign * weight
     cvr = weight * found.amount
     squared = family.squared()

@@ -26,7 +26,7 @@ from crossmargin.methodologies.simm.aggregation import (
     rows_added,
     total,
 )
-from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms, nothing
+from crossmargin.methodologies.simm.margins import CurvatureTerms, Form, Margin, curvature_terms
 from crossmargin.methodologies.simm.parameters import RateParameters, SimmParameters
 from crossmargin.methodologies.simm.rows import RiskType, Rows
 
@@ -124,8 +124,6 @@ class RateCorrelations:
 
 def delta_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
     """Delta margin of every scope, from rows of the curve, of inflation and of basis."""
-    if not len(rows):
-        return nothing(rows, n_scopes)
     p = parameters.rates
     n_curve = len(p.sub_curves) * len(p.tenors)
     factor = rows.sub_curve * len(p.tenors) + rows.tenor
@@ -164,8 +162,6 @@ def _volatility_correlations(p: RateParameters) -> RateCorrelations:
 
 def vega_margin(rows: Rows, parameters: SimmParameters, n_scopes: int) -> Margin:
     """Vega margin of every scope; amounts are weighted with volatility already."""
-    if not len(rows):
-        return nothing(rows, n_scopes)
     p = parameters.rates
     found = volatilities(rows, p)
     cr = _concentration(found, found.amount, p.vega_threshold, parameters)
@@ -192,8 +188,6 @@ def _linear_margin(
 
 def curvature_margin(rows: Rows, parameters: SimmParameters, n_scopes: int, *, sign: float) -> Margin:
     """Curvature margin of every scope; `sign` is 1 on the call side, -1 on the post side."""
-    if not len(rows):
-        return nothing(rows, n_scopes)
     p = parameters.rates
     # Inflation of a currency is one factor, but each of its rows is scaled by its own tenor.
     scaling = sign * parameters.curvature_factors()[rows.tenor]

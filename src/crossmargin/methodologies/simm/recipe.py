@@ -31,6 +31,7 @@ from crossmargin.methodologies.simm.margins import (
     MARGIN_TYPES,
     VEGA,
     Margin,
+    nothing,
 )
 from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
 from crossmargin.methodologies.simm.report import SimmReport, report
@@ -335,6 +336,8 @@ def _margin(
 ) -> Margin:
     """A margin of the rows of these types; the known one if it is of the same rows."""
     rows = given.rows.of(*types)
+    if not len(rows):
+        return nothing(rows, given.n_scopes)
     before = None if known is None else known.margins[key]
     if before is not None and len(before.value) == given.n_scopes and before.rows.same(rows):
         return replace(before, rows=replace(before.rows, source=rows.source))

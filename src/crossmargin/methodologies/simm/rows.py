@@ -324,16 +324,18 @@ def pair_name(name: str) -> str:
 
 def _alphabetical(column: Coded, of_pair: BoolArray) -> tuple[tuple[str, ...], IntArray]:
     """Names in alphabetical order, and each row's place among them; rows of currency pairs by the ordered pair."""
-    pairs = {k: pair_name(column.names[k]) for k in np.unique(column.codes[of_pair]).tolist()}
-    names = sorted({*column.names, *pairs.values()})
-    place = {name: k for k, name in enumerate(names)}
-    code = np.fromiter(map(place.__getitem__, column.names), dtype=np.int64, count=len(column.names))[column.codes]
-    if pairs:
-        of_name = np.zeros(len(column.names), dtype=np.int64)
-        for k, name in pairs.items():
-            of_name[k] = place[name]
-        code = np.where(of_pair, of_name[column.codes], code)
-    return tuple(names), np.asarray(code, dtype=np.int64)
+    names = list(column.names)
+    of_name = np.arange(len(names))
+    if of_pair.any():
+        number = {name: k for k, name in enumerate(names)}
+        for k in np.unique(column.codes[of_pair]).tolist():
+            of_name[k] = number.setdefault(pair_name(names[k]), len(number))
+        names = list(number)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), dtype=np.int64)
+    place[order] = np.arange(len(names))
+    code = np.where(of_pair, of_name[column.codes], column.codes)
+    return tuple(map(names.__getitem__, order)), place[code]
 
 
 def _same_texts(codes: IntArray, names: Sequence[str], other: IntArray, other_names: Sequence[str]) -> bool:
