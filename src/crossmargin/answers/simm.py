@@ -17,6 +17,7 @@ from crossmargin.answers.crif_book import CrifBook, Named
 from crossmargin.basics.arrays import FloatArray, IntArray
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.basics.explanation import Explanation
+from crossmargin.methodologies.simm.add_ons import stated_twice
 from crossmargin.methodologies.simm.explain import MOST_NAMED
 from crossmargin.methodologies.simm.parameters import SimmParameters
 from crossmargin.methodologies.simm.recipe import Side, SimmBreakdown, simm_sides
@@ -327,6 +328,10 @@ def simm_margin(
         rejected |= dict.fromkeys(answer.breakdown.rejected)
         left_out[side] = int(answer.units.left_out.sum())
     notices = [*book.notices, *parameters.caveats]
+    for answer in found.values():
+        owner = answer.units.portfolio
+        repeated = answer.breakdown.add_ons.repeated
+        notices += [stated_twice(book.portfolios[int(owner[unit])], what) for unit, what in repeated]
     notices += [
         f"rows under no regulation on the {side} side, and so in no figure of it: {n:,}"
         for side, n in left_out.items()

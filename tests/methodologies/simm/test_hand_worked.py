@@ -241,6 +241,21 @@ def test_parameters_without_a_regulation_count_under_each(tmp_path: Path) -> Non
     assert answer.sides[CALL].regulation == ("ESA",)
 
 
+def test_two_multipliers_that_count_under_one_regulation_are_said(tmp_path: Path) -> None:
+    """One of the regulation's own and one of the portfolio: each stands once, and both apply."""
+    answer = of_file(
+        tmp_path / "crif.csv",
+        """
+        PortfolioID ProductClass RiskType                     Qualifier Label1 Label2 AmountUSD Amount collect
+        p           RatesFX      Risk_IRCurve                 USD       5y     OIS    1000      -      ESA
+        p           -            Param_ProductClassMultiplier RatesFX   -      -      -         1.2    ESA
+        p           -            Param_ProductClassMultiplier RatesFX   -      -      -         1.1    -
+        """,
+    )
+    assert required(answer, CALL) == {"p": pytest.approx(1.2 * 61_000, rel=1e-12)}
+    assert "Portfolio 'p' states several multipliers or factors of 'RatesFX'; the greatest counts." in answer.notices
+
+
 def test_sensitivities_and_schedule_each_take_their_greatest(tmp_path: Path) -> None:
     """Sensitivities ask most under ESA, the schedule under USPR, and what is outside the model adds to what is in."""
     answer = of_file(

@@ -99,3 +99,8 @@ _Key = TypeVar("_Key")
 def _twice(keys: Sequence[_Key]) -> list[_Key]:
     """Keys that stand there more than once; equal ones stand together."""
     return sorted({key for key, following in pairwise(keys) if key == following})  # type: ignore[type-var]
+
+
+def stated_twice(portfolio: str, what: str) -> str:
+    """The notice of a parameter that `AddOns.repeated` has."""
+    return f"Portfolio '{portfolio}' states several multipliers or factors of '{what}'; the greatest counts."

@@ -22,7 +22,7 @@ import numpy as np
 from crossmargin.basics.arrays import FloatArray, IntArray, read_only
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.methodologies.simm import bucketed, fx, rates
-from crossmargin.methodologies.simm.add_ons import AddOns, add_ons
+from crossmargin.methodologies.simm.add_ons import AddOns, add_ons, stated_twice
 from crossmargin.methodologies.simm.aggregation import quadratic
 from crossmargin.methodologies.simm.margins import (
     BASE_CORRELATION,
@@ -270,11 +270,7 @@ def _one_side(given: _Given, linear: _Margins, side: Side, known: SimmBreakdown 
         rejected=given.rejected,
         notices=(
             *given.parameters.caveats,
-            *(
-                f"Portfolio '{given.portfolios[portfolio]}' states several multipliers or factors of '{what}'; the "
-                "greatest counts."
-                for portfolio, what in added.repeated
-            ),
+            *(stated_twice(given.portfolios[portfolio], what) for portfolio, what in added.repeated),
         ),
     )
 
