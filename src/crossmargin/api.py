@@ -162,9 +162,10 @@ def simm(
     from crossmargin.files.crif import read_crif
     from crossmargin.files.simm_document import read_simm_parameters
 
+    calibration = read_simm_parameters(version, parameters, mpor_days)
     return simm_margin(
-        read_crif(crif, fx=fx, skip_rejected=skip_rejected),
-        read_simm_parameters(version, parameters, mpor_days),
+        read_crif(crif, fx=fx, parameters=calibration, skip_rejected=skip_rejected),
+        calibration,
         currency=currency,
         as_of=as_of,
         skip_rejected=skip_rejected,
@@ -200,7 +201,7 @@ def simm_what_if(
     from crossmargin.answers.simm_what_if import what_if as changed
     from crossmargin.files.crif import read_crif
 
-    rows = None if add is None else read_crif(add, fx=answer.book.fx)
+    rows = None if add is None else read_crif(add, fx=answer.book.fx, parameters=answer.parameters)
     return changed(
         answer, remove=(remove,) if isinstance(remove, str) else tuple(remove), add=rows, portfolio=portfolio
     )

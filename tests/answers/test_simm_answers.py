@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import polars as pl
 import pytest
 
 import crossmargin as cm
-from crossmargin.answers.simm import SimmAnswer
+from crossmargin.answers.simm import SimmAnswer, simm_margin
 from crossmargin.answers.simm_what_if import SimmDesk
 from crossmargin.basics.errors import InputError
+from crossmargin.files.crif import read_crif
+from crossmargin.files.simm_document import read_simm_parameters
+from crossmargin.methodologies.simm.parameters import RiskClass
 from crossmargin.methodologies.simm.recipe import Side
 from tests.methodologies.simm.test_allocation import nodes_that_do_not_recombine
 from tests.methodologies.simm.test_simm import book
@@ -115,6 +119,32 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
         "contributions by 'book', a column that the CRIF does not have",
         "contributions by 'trader', a column that the CRIF does not have",
     ]
+
+
+def test_a_column_that_is_called_like_one_of_the_answer(tmp_path: Path) -> None:
+    names = ["Contribution" if name == "Desk" else name for name in HEADER]
+    answer = cm.simm(written(tmp_path / "crif.csv", lines(1), names))
+    with pytest.raises(InputError, match=r"'Contribution', which the answer calls a column of its own\. Call it"):
+        answer.allocation(["trade", "contribution"])
+    level = cm.simm(written(tmp_path / "crif.csv", lines(1), ["RiskClass" if n == "Desk" else n for n in HEADER]))
+    assert "east" not in level.allocation("riskclass")["RiskClass"].to_list()  # the method's, not the file's
+
+
+def test_a_calibration_that_knows_less_than_the_book(tmp_path: Path) -> None:
+    """A book that was read for one calibration and is margined by another: rows by number, file and column."""
+    book = read_crif(written(tmp_path / "crif.csv", lines(1)))
+    parameters = read_simm_parameters()
+    equity = parameters.bucketed[RiskClass.EQUITY]
+    other = replace(
+        parameters,
+        bucketed={**parameters.bucketed, RiskClass.EQUITY: replace(equity, buckets=("99", *equity.buckets[1:]))},
+    )
+    with pytest.raises(InputError) as error:
+        simm_margin(book, other)
+    assert {(one.file, one.column, one.found) for one in error.value.problems} == {("crif.csv", "Bucket", "bucket '1'")}
+    numbers = [one.row for one in error.value.problems]
+    assert numbers == sorted(set(numbers))
+    assert [one.row for one in simm_margin(book, other, skip_rejected=True).rejected] == numbers
 
 
 @pytest.mark.parametrize("side", ["call", "post"])

@@ -23,6 +23,7 @@ t6,desk,RatesFX,Risk_IRCurve,USD,1,7y,OIS,USD,1,1
 t7,desk,RatesFX,Risk_FXVol,EURO,,1y,,USD,1,1
 t8,desk,RatesFX,Risk_FX,JPY,,,,JPY,100,
 t9,desk,RatesFX,Risk_FX,JPY,,,,USD,many,
+t10,desk,RatesFX,Risk_IRCurve,USD,1,2y,SOFR,USD,1,1
 """
 SIMM = ("--methodology", "simm")
 
@@ -64,6 +65,11 @@ def test_versions_dates_and_files(run: Run, folder: Path) -> None:  # noqa: F811
     _refused(run("margin", "good.csv", *SIMM, "--mpor", "5"), "margin period of risk of 5 days")
 
 
+def test_a_day_that_is_none_is_no_version(run: Run, folder: Path) -> None:  # noqa: F811
+    _refused(run("margin", "good.csv", *SIMM, "--version", "2026-13-45"), "'2026-13-45' is no date")
+    _refused(run("margin", "good.csv", *SIMM, "--version", "2026-3-31"), "is no date", "2026-03-31")
+
+
 def test_a_doubtful_calibration_says_so_in_the_answer(run: Run, folder: Path) -> None:  # noqa: F811
     assert "Note: " in run("margin", "good.csv", *SIMM, "--version", "2.8+2512").out
 
@@ -81,16 +87,16 @@ def test_another_calculation_currency(run: Run, folder: Path) -> None:  # noqa: 
 
 def test_every_row_that_is_wrong_is_listed(run: Run, folder: Path) -> None:  # noqa: F811
     answer = run("margin", "bad.csv", *SIMM)
-    _refused(answer, "5 problems", "row 6", "row 7", "row 8", "row 9", "row 10", "99", "7y", "EURO", "JPY", "many")
+    _refused(answer, "6 problems", *(f"row {k}" for k in range(6, 12)), "99", "7y", "EURO", "JPY", "many", "SOFR")
     assert run("margin", "bad.csv", *SIMM, "--strict").err == answer.err
 
 
 def test_they_can_be_left_out_and_are_said(run: Run, folder: Path) -> None:  # noqa: F811
     answer = run("margin", "bad.csv", *SIMM, "--skip-rejected")
     assert answer.code == 1
-    assert answer.out.count("Rejected: ") == 5
+    assert answer.out.count("Rejected: ") == 6
     skipped = json.loads(run("margin", "bad.csv", *SIMM, "--skip-rejected", "--json").out)
-    assert len(skipped["rejected"]) == 5
+    assert [f"bad.csv, row {k}, column" in one for k, one in enumerate(skipped["rejected"], 6)] == [True] * 6
     assert skipped["portfolios"] == json.loads(run("margin", "good.csv", *SIMM, "--json").out)["portfolios"]
 
 
@@ -109,6 +115,17 @@ def test_the_report_goes_to_a_file_in_the_fields_columns(run: Run, folder: Path)
 def test_what_a_crif_does_not_need(run: Run, folder: Path) -> None:  # noqa: F811
     _refused(run("margin", "good.csv", *SIMM, "--market", "m.csv", "--history", "h.csv"), "--market", "--history")
     _refused(run("margin", "good.csv", "--mpor", "1"), "without --methodology simm")
+    _refused(run("margin", "good.csv", *SIMM, "--side", "call"), "--side here", "it says what `explain` shows")
+    _refused(run("whatif", "good.csv", *SIMM, "--remove", "t1", "--by", "trade"), "it says what `margin` shows")
+
+
+def test_empty_words_are_refused(run: Run, folder: Path) -> None:  # noqa: F811
+    _refused(run("margin", "good.csv", *SIMM, "--currency", ""), "no calculation currency")
+    _refused(run("margin", "good.csv", *SIMM, "--currency", "dollars"), "'DOLLARS' is no calculation currency")
+    for by in ("", " , "):
+        _refused(run("margin", "good.csv", *SIMM, "--by", by), "contributions by no column")
+    _refused(run("whatif", "good.csv", *SIMM, "--remove", ""), "a trade without a name")
+    assert run("margin", "good.csv", *SIMM, "--currency", "usd").out == run("margin", "good.csv", *SIMM).out
 
 
 def test_the_schedule_needs_a_date(run: Run, folder: Path) -> None:  # noqa: F811

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from crossmargin.files import crif_rows as crif_rows_module
 from crossmargin.files.crif import read_crif
 from crossmargin.files.crif_labels import RISK_TYPES
 from crossmargin.files.crif_rows import CrifRows, crif_rows
+from crossmargin.files.simm_document import read_simm_parameters
+from crossmargin.methodologies.simm.parameters import RiskClass
 
 COLUMNS = ("PortfolioID", "ProductClass", "RiskType", "Qualifier", "Bucket", "Label1", "Label2")
 MONEY = ("AmountCurrency", "Amount", "AmountUSD")
@@ -177,6 +180,9 @@ def test_a_row_that_is_wrong_by_number_and_reason(changes: dict[str, str], colum
         ("Param_ProductClassMultiplier", {"Qualifier": "Bonds"}, "product class 'Bonds' that has a multiplier"),
         ("Param_ProductClassMultiplier", {"Amount": "0.9"}, "a multiplier of 0.9"),
         ("Param_AddOnNotionalFactor", {"Qualifier": ""}, "no qualifier"),
+        ("Param_AddOnNotionalFactor", {"Amount": "-0.1"}, "a factor of -0.1"),
+        ("Risk_IRCurve", {"Label2": "SOFR"}, "sub-curve 'SOFR' of Risk_IRCurve"),
+        ("Risk_IRCurve", {"Label2": ""}, "no sub-curve of Risk_IRCurve"),
     ],
 )
 def test_labels_that_no_row_of_the_type_has(kind: str, changes: dict[str, str], found: str, tmp_path: Path):
@@ -191,6 +197,25 @@ def test_everything_that_is_wrong_at_once(tmp_path: Path):
         (4, "RiskType"),
         (5, "ProductClass"), (5, "Bucket"), (5, "Label1"), (5, "Amount"),
     ]  # fmt: skip
+
+
+def test_the_calibration_says_which_labels_there_are(tmp_path: Path):
+    parameters = read_simm_parameters()
+    rates, equity = parameters.rates, parameters.bucketed[RiskClass.EQUITY]
+    fewer = replace(
+        parameters,
+        rates=replace(rates, sub_curves=("SOFR", *rates.sub_curves[1:])),
+        bucketed={**parameters.bucketed, RiskClass.EQUITY: replace(equity, buckets=("13", *equity.buckets[1:]))},
+    )
+    rows = [row("Risk_IRCurve", Label2="sofr"), row("Risk_EquityVol", Bucket="13"), row("Risk_IRCurve")]
+    found = problems_of(table(*rows, row("Risk_Equity", Bucket="01", Amount="x")), tmp_path, parameters=fewer)
+    assert found == [
+        (4, "Label2", "sub-curve 'OIS' of Risk_IRCurve"),
+        (5, "Bucket", "bucket '01' of Risk_Equity"),
+        (5, "Amount", "'x' is not a number"),
+    ]
+    book = of_text(table(*rows[:2]), tmp_path, parameters=fewer)
+    assert [one[4:7] for one in records(book)] == [("", "5y", "SOFR"), ("13", "6m", "")]
 
 
 def test_rows_number_lines_of_the_file(tmp_path: Path):
@@ -284,6 +309,14 @@ def test_regulations_by_name(tmp_path: Path):
     assert book.notices == ("regulations of names that are not known here: ZZZ",)
 
 
+def test_a_known_regulation_is_the_same_in_any_spelling(tmp_path: Path):
+    rows = [row("Risk_FX", collect_regulations=one) for one in ("ESA", "esa", "Esa;EXCLUDED", "sec-UNSEG")]
+    book = of_text(table(*rows), tmp_path)
+    names = [book.collect.names[k] for k in book.collect.codes.tolist()]
+    assert names == ["ESA", "ESA", "ESA,Excluded", "SEC-unseg"]
+    assert book.notices == ()
+
+
 def test_amounts_that_contradict_each_other_are_said(tmp_path: Path):
     book = of_text(table(row("Risk_FX", Amount="1500", AmountUSD="1400")), tmp_path)
     assert book.amount_usd.tolist() == [1400.0]
@@ -291,7 +324,8 @@ def test_amounts_that_contradict_each_other_are_said(tmp_path: Path):
 
 
 def test_columns_that_nobody_uses_are_said(tmp_path: Path):
-    assert of_text(table(row("Risk_FX", Trader="Ann")), tmp_path).notices == ("columns that are not used: Trader",)
+    notices = of_text(table(row("Risk_FX", Trader="Ann")), tmp_path).notices
+    assert notices == ("columns that no figure uses (contributions may be by them): Trader",)
 
 
 def schedule_row(kind: str, trade: str = "T", **changes: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ is taken under the regulation that asks for most by itself, as Open Source Risk 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from crossmargin.answers.crif_book import CrifBook, Named
 from crossmargin.basics.arrays import FloatArray, IntArray
-from crossmargin.basics.errors import InputError, Problem
+from crossmargin.basics.errors import InputError, Problem, raise_problems
 from crossmargin.basics.explanation import Explanation
 from crossmargin.methodologies.simm.add_ons import stated_twice
 from crossmargin.methodologies.simm.explain import MOST_NAMED
@@ -288,6 +288,10 @@ def simm_margin(
         Listing every row that the version does not know, unless they are skipped; if there is no rate of `currency`,
         or no date for the schedule.
     """
+    currency = currency.strip().upper()
+    if not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
+        found = f"'{currency[:20]}' is no calculation currency" if currency else "no calculation currency"
+        raise InputError(Problem(found=found, needed="Three letters, like EUR."))
     if currency not in book.fx:
         raise InputError(
             Problem(
@@ -303,8 +307,8 @@ def simm_margin(
             )
         )
     schedule = schedule or load_schedule()
-    found: dict[Side, SideAnswer] = {}
-    rejected: dict[Problem, None] = dict.fromkeys(book.rejected)
+    answers: dict[Side, SideAnswer] = {}
+    unknown: dict[Problem, None] = {}
     left_out = {}
     units = {side: _units(book, side) for side in sides}
     first = units[sides[0]]
@@ -319,16 +323,19 @@ def simm_margin(
             sides=together,
             calculation_currency=currency,
             usd_per_unit=book.fx[currency],
-            skip_rejected=skip_rejected,
+            skip_rejected=True,
             known=None if known is None else _breakdowns(known, units, together),
         )
     for side in sides:
         answer = _side(book, side, units[side], breakdowns[side], as_of, schedule)
-        found[side] = answer
-        rejected |= dict.fromkeys(answer.breakdown.rejected)
+        answers[side] = answer
+        unknown |= dict.fromkeys(replace(problem, file=book.file) for problem in answer.breakdown.rejected)
         left_out[side] = int(answer.units.left_out.sum())
+    rejected = sorted((*book.rejected, *unknown), key=lambda problem: problem.row or 0)
+    if not skip_rejected:
+        raise_problems(rejected)
     notices = [*book.notices, *parameters.caveats]
-    for answer in found.values():
+    for answer in answers.values():
         owner = answer.units.portfolio
         repeated = answer.breakdown.add_ons.repeated
         notices += [stated_twice(book.portfolios[int(owner[unit])], what) for unit, what in repeated]
@@ -341,7 +348,7 @@ def simm_margin(
         book=book,
         portfolios=book.portfolios,
         currency=currency,
-        sides=found,
+        sides=answers,
         parameters=parameters,
         schedule=schedule,
         as_of=as_of,

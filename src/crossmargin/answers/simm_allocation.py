@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LEVELS = ("ProductClass", "RiskClass", "MarginType", "Bucket", "Qualifier", "Label1", "Label2")
 """The tree of the method down to the factor."""
+OWN_COLUMNS = ("Portfolio", "SimmSide", "AmountUSD", "Weighted", "Concentration", "Contribution", "Currency")
+"""What the answer states of each contribution beside its keys."""
 FACTOR, BY_TRADE = "factor", "trade"
 SCHEDULE = "Schedule"
 _LABELS = ("Qualifier", "Label1", "Label2", "RiskType")
@@ -66,7 +68,7 @@ def allocation(answer: SimmAnswer, by: str | Sequence[str] = FACTOR) -> pl.DataF
     Raises
     ------
     InputError
-        Naming columns that the CRIF does not have.
+        Naming columns that the CRIF does not have, or that are called as a column of the answer.
     """
     import polars as pl
 
@@ -96,25 +98,28 @@ def allocation(answer: SimmAnswer, by: str | Sequence[str] = FACTOR) -> pl.DataF
 
 
 def columns_of(book: CrifBook, by: str | Sequence[str]) -> tuple[str, ...]:
-    """The columns that `by` names, as the answer spells them."""
+    """The columns that `by` names, as the answer spells them.
+
+    A column of the file that is called like a level of the method is not reached: the level is.
+    """
     if by == FACTOR:
         return LEVELS
     asked = [by] if isinstance(by, str) else list(by)
+    if not asked:
+        raise InputError(Problem(found="contributions by no column", needed=f"{FACTOR}, {BY_TRADE}, or a column."))
     known = {name.lower(): name for name in (*book.carried.names, *LEVELS, "RiskType")}
     if TRADE in book.carried.names:
         known.setdefault(BY_TRADE, TRADE)
-    raise_problems(
-        [
-            Problem(
-                found=f"contributions by '{name}', a column that the CRIF does not have",
-                needed=f"{FACTOR}, or one or several of {', '.join(dict.fromkeys(known.values()))}.",
-                file=book.file,
-                kind=InputError,
-            )
-            for name in asked
-            if name.lower() not in known
-        ]
-    )
+    problems = []
+    for name in asked:
+        if name.lower() not in known:
+            found = f"contributions by '{name[:80]}', a column that the CRIF does not have"
+            needed = f"{FACTOR}, or one or several of {', '.join(dict.fromkeys(known.values()))}."
+            problems.append(Problem(found=found, needed=needed, file=book.file))
+        elif known[name.lower()] in OWN_COLUMNS:
+            found = f"contributions by '{known[name.lower()]}', which the answer calls a column of its own"
+            problems.append(Problem(found=found, needed="Call it something else in the CRIF.", file=book.file))
+    raise_problems(problems)
     return tuple(dict.fromkeys(known[name.lower()] for name in asked))
 
 

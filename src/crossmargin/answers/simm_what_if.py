@@ -207,6 +207,8 @@ def what_if(
                 needed="Say which trades go (--remove TRADE, remove=...), or give rows to add (--add FILE, add=...).",
             )
         )
+    if "" in remove:
+        problems.append(Problem(found="a trade without a name to remove", needed="Name it as TradeID does."))
     if portfolio is not None and portfolio not in book.portfolios:
         problems.append(Problem(found=f"no portfolio '{portfolio[:80]}'", needed="Name it as PortfolioID does."))
     raise_problems(problems)

@@ -111,10 +111,11 @@ def _answer(crif: Path, inputs: Inputs, simm: SimmInputs) -> SimmAnswer:
     from crossmargin.files.simm_document import read_simm_parameters
 
     skip = bool(simm.skip_rejected)
+    parameters = read_simm_parameters(simm.version, inputs.parameters, 10 if simm.mpor is None else simm.mpor)
     return simm_margin(
-        read_crif(crif, fx=simm.fx, skip_rejected=skip),
-        read_simm_parameters(simm.version, inputs.parameters, 10 if simm.mpor is None else simm.mpor),
-        currency=(simm.currency or "USD").upper(),
+        read_crif(crif, fx=simm.fx, parameters=parameters, skip_rejected=skip),
+        parameters,
+        currency="USD" if simm.currency is None else simm.currency,
         as_of=_day(inputs.as_of),
         skip_rejected=skip,
     )
@@ -135,13 +136,21 @@ def _refuse_others(inputs: Inputs, others: Mapping[str, object]) -> None:
         "--missing": None if inputs.missing == "default" else inputs.missing,
         **others,
     }
+    said = {name: f"Leave it out: it says what {command} shows." for name, command in _SHOWN_BY.items()}
     raise_problems(
         [
-            Problem(found=f"{name} with a CRIF", needed="Leave it out: it says nothing of sensitivities.")
+            Problem(
+                found=f"{name} here" if name in said else f"{name} with a CRIF",
+                needed=said.get(name, "Leave it out: it says nothing of sensitivities."),
+            )
             for name, value in given.items()
             if value is not None
         ]
     )
+
+
+_SHOWN_BY = {"--by": "`margin`", "--side": "`explain`"}
+"""Options that go with a CRIF, and the one command that takes them."""
 
 
 def _require_rows(rows: int | None) -> None:

@@ -33,17 +33,16 @@ from crossmargin.files.crif_labels import (
     MULTIPLIER,
     SCHEDULE_NOTIONAL,
     SCHEDULE_PV,
-    bucket,
+    CalibratedLabels,
     end_date,
     im_model,
-    label1,
-    label2,
     product_class,
     qualifier,
     regulations,
 )
 from crossmargin.files.crif_rows import CrifRows, as_column, crif_rows
 from crossmargin.files.fx_rates import read_fx_rates
+from crossmargin.methodologies.simm.parameters import DEFAULT, SimmParameters, load_parameters
 from crossmargin.methodologies.simm.regulations import EXCLUDED, ORDER
 from crossmargin.methodologies.simm.schedule.parameters import PRODUCT_CLASSES
 from crossmargin.methodologies.simm.schedule.trades import ScheduleTrades
@@ -54,7 +53,9 @@ _OF_PORTFOLIO = tuple(KINDS.index(name) for name in (MULTIPLIER, FACTOR, FIXED))
 _KNOWN = frozenset((*ORDER, EXCLUDED))
 
 
-def read_crif(source: Any, *, fx: Any = None, skip_rejected: bool = False) -> CrifBook:
+def read_crif(
+    source: Any, *, fx: Any = None, parameters: SimmParameters | None = None, skip_rejected: bool = False
+) -> CrifBook:
     """Sensitivities and trades of a CRIF.
 
     Parameters
@@ -65,6 +66,8 @@ def read_crif(source: Any, *, fx: Any = None, skip_rejected: bool = False) -> Cr
     fx
         What one unit of each currency is worth in dollars: a mapping, or a file or table `currency, usd`. Only needed
         where a row has no AmountUSD.
+    parameters : SimmParameters, optional
+        The calibration that says which buckets, tenors and sub-curves there are; the default one if left out.
     skip_rejected : bool
         Go on without the rows that are wrong; they stand in `.rejected` of the answer, with their reasons.
 
@@ -81,6 +84,7 @@ def read_crif(source: Any, *, fx: Any = None, skip_rejected: bool = False) -> Cr
         Listing every row that is wrong, unless they are skipped; or if no row is right.
     """
     rates = read_fx_rates(fx)
+    calibrated = CalibratedLabels.of(parameters or load_parameters(DEFAULT))
     rows = crif_rows(source)
     findings = Findings.of(rows)
     portfolio = portfolios(rows, findings)
@@ -88,9 +92,9 @@ def read_crif(source: Any, *, fx: Any = None, skip_rejected: bool = False) -> Cr
     columns = {
         "ProductClass": labels(rows, "ProductClass", kind, product_class, findings),
         "Qualifier": labels(rows, "Qualifier", kind, qualifier, findings),
-        "Bucket": labels(rows, "Bucket", kind, bucket, findings),
-        "Label1": labels(rows, "Label1", kind, label1, findings),
-        "Label2": labels(rows, "Label2", kind, label2, findings),
+        "Bucket": labels(rows, "Bucket", kind, calibrated.bucket, findings),
+        "Label1": labels(rows, "Label1", kind, calibrated.label1, findings),
+        "Label2": labels(rows, "Label2", kind, calibrated.label2, findings),
     }
     sides = {
         side: labels(rows, side, kind, regulations, findings) for side in ("CollectRegulations", "PostRegulations")
@@ -167,7 +171,8 @@ def _reject_repeated(
 
 def _notices(rows: CrifRows, sides: Mapping[str, Texts], findings: Findings) -> None:
     if rows.others:
-        findings.notices.append(f"columns that are not used: {', '.join(rows.others)[:400]}")
+        names = ", ".join(rows.others)[:400]
+        findings.notices.append(f"columns that no figure uses (contributions may be by them): {names}")
     raw = column_texts(rows, "Qualifier")
     offshore = np.array(["CNH" in name.upper() for name in raw.names], dtype=np.bool_)[raw.codes]
     if offshore.any():

@@ -18,7 +18,7 @@ from crossmargin.basics.arrays import BoolArray, FloatArray, IntArray
 from crossmargin.basics.errors import InputError, Problem
 from crossmargin.basics.names import name_fault
 from crossmargin.files.cells import shown
-from crossmargin.files.crif_labels import KINDS, MULTIPLIER, PURE_NUMBERS, RISK_TYPES, Fault, Rule, Unused
+from crossmargin.files.crif_labels import FACTOR, KINDS, MULTIPLIER, PURE_NUMBERS, RISK_TYPES, Fault, Rule, Unused
 from crossmargin.files.crif_rows import CrifRows
 
 if TYPE_CHECKING:
@@ -195,7 +195,11 @@ def amounts_usd(rows: CrifRows, kind: IntArray, fx: Mapping[str, float], finding
         name = currency.names[int(currency.codes[k])]
         if not name:
             return "no currency of the amount", "State AmountCurrency, or AmountUSD."
-        return f"no exchange rate of '{shown(name)}'", f"Add what one {shown(name)} is worth in dollars to fx."
+        code = shown(name.upper())
+        return (
+            f"no exchange rate of '{shown(name)}'",
+            f"Say what one {code} is worth in dollars: --fx FILE (fx=...), or AmountUSD in the row.",
+        )
 
     converted = has_amount & ~has_stated & ~is_number & ~silent
     findings.reject(converted & np.isnan(rate), "AmountCurrency", say)
@@ -209,6 +213,8 @@ def amounts_usd(rows: CrifRows, kind: IntArray, fx: Mapping[str, float], finding
     findings.reject(too_large, "Amount", lambda k: (f"{value[k]:g} dollars", f"At most {LARGEST:g}."))
     below_one = (kind == KINDS.index(MULTIPLIER)) & (has_amount | has_stated) & (value < 1.0) & ~silent
     findings.reject(below_one, "Amount", lambda k: (f"a multiplier of {value[k]:g}", "1 or more."))
+    negative = (kind == KINDS.index(FACTOR)) & (value < 0.0) & ~silent
+    findings.reject(negative, "Amount", lambda k: (f"a factor of {value[k]:g}", "0 or more."))
     result: FloatArray = np.where(findings.wrong, 0.0, value)
     return result
 

@@ -2,19 +2,24 @@
 
 A label is looked at once for each risk type that it stands beside, however many rows it is in. Three things come out:
 the spelling to go on with, a fault, or that the risk type does not use the label, which is then ignored with a notice.
-What one might question: the volatility group that an interest-rate row states as its bucket is not used; it follows
-from the currency and the parameters.
+Which buckets, tenors and sub-curves there are is for the calibration to say. What one might question: the volatility
+group that an interest-rate row states as its bucket is not used; it follows from the currency and the parameters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
 from crossmargin.basics.names import name_fault
 from crossmargin.files.cells import shown
+from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
+from crossmargin.methodologies.simm.regulations import EXCLUDED, ORDER
+from crossmargin.methodologies.simm.rows import RISK_CLASS_OF
+from crossmargin.methodologies.simm.rows import RISK_TYPES as SIMM_TYPES
 
 RISK_TYPES = (
     "Risk_IRCurve",
@@ -48,19 +53,10 @@ PURE_NUMBERS = (MULTIPLIER, FACTOR)
 SIMM_CLASSES = ("RatesFX", "Rates", "FX", "Credit", "Equity", "Commodity")
 SCHEDULE_CLASSES = ("Rates", "FX", "Credit", "Equity", "Commodity", "CrossCurrency", "Other")
 _CURRENCY_TYPES = ("Risk_IRCurve", "Risk_Inflation", "Risk_XCcyBasis", "Risk_IRVol", "Risk_InflationVol", "Risk_FX")
-_TENORS = ("2w", "1m", "3m", "6m", "1y", "2y", "3y", "5y", "10y", "15y", "20y", "30y")
-_CREDIT_TENORS = ("1y", "2y", "3y", "5y", "10y")
 _CREDIT = ("Risk_CreditQ", "Risk_CreditVol", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
 _WITH_TENOR = ("Risk_IRCurve", "Risk_IRVol", "Risk_InflationVol", "Risk_EquityVol", "Risk_CommodityVol", "Risk_FXVol")
 _WITH_LABEL2 = ("Risk_IRCurve", "Risk_CreditQ", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
-_SUB_CURVES = ("OIS", "Libor1m", "Libor3m", "Libor6m", "Libor12m", "Prime", "Municipal")
-_TWELVE = tuple(str(k) for k in range(1, 13))
-_BUCKETS = {
-    **dict.fromkeys(("Risk_CreditQ", "Risk_CreditVol"), (*_TWELVE, "Residual")),
-    **dict.fromkeys(("Risk_CreditNonQ", "Risk_CreditVolNonQ"), ("1", "2", "Residual")),
-    **dict.fromkeys(("Risk_Equity", "Risk_EquityVol"), (*_TWELVE, "Residual")),
-    **dict.fromkeys(("Risk_Commodity", "Risk_CommodityVol"), (*_TWELVE, "13", "14", "15", "16", "17")),
-}
+_REGULATIONS = {name.lower(): name for name in (*ORDER, EXCLUDED)}
 _CURRENCY = re.compile("[A-Z]{3}")
 _WHOLE = re.compile(r"0*([0-9]+)(\.0+)?")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})[/.]([0-9]{1,2})[/.]([0-9]{4})")
@@ -130,33 +126,61 @@ def qualifier(kind: str, text: str) -> str | Fault | Unused:
     return text if fault is None else Fault(f"the qualifier {fault[0]}", fault[1])
 
 
-def bucket(kind: str, text: str) -> str | Fault | Unused:
-    """The bucket, without leading zeros; of an interest-rate row none."""
-    known = _BUCKETS.get(kind)
-    if known is None:
-        return "" if kind == "Risk_IRCurve" or not text else UNUSED
-    whole = _WHOLE.fullmatch(text)
-    return _one_of(whole[1] if whole else text, known, "bucket", f"of {kind}")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibratedLabels:
+    """Rules of the labels that a calibration lists.
 
+    Parameters
+    ----------
+    buckets, tenors : mapping of str to tuple of str
+        By the risk types that have them.
+    sub_curves : tuple of str
+        Of interest rates.
+    """
 
-def label1(kind: str, text: str) -> str | Fault | Unused:
-    """The tenor."""
-    if kind in _CREDIT:
-        return _one_of(text, _CREDIT_TENORS, "tenor", f"of {kind}")
-    if kind in _WITH_TENOR:
-        return _one_of(text, _TENORS, "tenor", f"of {kind}")
-    return UNUSED if text else ""
+    buckets: Mapping[str, tuple[str, ...]]
+    tenors: Mapping[str, tuple[str, ...]]
+    sub_curves: tuple[str, ...]
 
+    @classmethod
+    def of(cls, parameters: SimmParameters) -> CalibratedLabels:
+        """What a calibration knows."""
+        credit = parameters.bucketed[RiskClass.CREDIT_QUALIFYING].tenors
+        return cls(
+            buckets={
+                kind: parameters.bucketed[RISK_CLASS_OF[of_type]].buckets
+                for kind, of_type in SIMM_TYPES.items()
+                if of_type in RISK_CLASS_OF
+            },
+            tenors={**dict.fromkeys(_CREDIT, credit), **dict.fromkeys(_WITH_TENOR, parameters.rates.tenors)},
+            sub_curves=parameters.rates.sub_curves,
+        )
 
-def label2(kind: str, text: str) -> str | Fault | Unused:
-    """The sub-curve, the currency of payment, or the group of a securitisation."""
-    if kind not in _WITH_LABEL2:
-        return UNUSED if text else ""
-    if kind == "Risk_IRCurve":
-        known = {one.lower(): one for one in _SUB_CURVES}
-        return known.get(text.lower(), text)
-    fault = name_fault(text)
-    return text if fault is None else Fault(f"Label2 {fault[0]}", fault[1])
+    def bucket(self, kind: str, text: str) -> str | Fault | Unused:
+        """The bucket, without leading zeros; of an interest-rate row none."""
+        known = self.buckets.get(kind)
+        if known is None:
+            return "" if kind == "Risk_IRCurve" or not text else UNUSED
+        whole = _WHOLE.fullmatch(text)
+        if whole is not None and whole[1] in known:
+            return whole[1]
+        return _one_of(text, known, "bucket", f"of {kind}")
+
+    def label1(self, kind: str, text: str) -> str | Fault | Unused:
+        """The tenor."""
+        known = self.tenors.get(kind)
+        if known is None:
+            return UNUSED if text else ""
+        return _one_of(text, known, "tenor", f"of {kind}")
+
+    def label2(self, kind: str, text: str) -> str | Fault | Unused:
+        """The sub-curve, the currency of payment, or the group of a securitisation."""
+        if kind not in _WITH_LABEL2:
+            return UNUSED if text else ""
+        if kind == "Risk_IRCurve":
+            return _one_of(text, self.sub_curves, "sub-curve", f"of {kind}")
+        fault = name_fault(text)
+        return text if fault is None else Fault(f"Label2 {fault[0]}", fault[1])
 
 
 def end_date(kind: str, text: str) -> str | Fault | Unused:
@@ -180,8 +204,11 @@ def end_date(kind: str, text: str) -> str | Fault | Unused:
 
 
 def regulations(kind: str, text: str) -> str | Fault | Unused:
-    """Regulations by name, in order, with commas between them."""
-    names = sorted({name for name in re.split(r"[,;\[\]\s\"]+", text) if name})
+    """Regulations by name, in order, with commas between them; those that are known in their own spelling.
+
+    In another spelling a regulation would be another one, with its rows apart, and the requirement too low.
+    """
+    names = sorted({_REGULATIONS.get(name.lower(), name) for name in re.split(r"[,;\[\]\s\"]+", text) if name})
     if any(not name.isprintable() or len(name) > 64 for name in names):
         return Fault(f"'{shown(text)}' names no regulations", "Names like ESA, with commas between them.")
     return ",".join(names)

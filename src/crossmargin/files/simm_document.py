@@ -6,7 +6,9 @@ the bucket without curvature, horizons) stand here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +50,25 @@ def read_simm_parameters(version: str | None = None, parameters: Any = None, mpo
     ParameterError
         If there is no such calibration, or something is wrong in it.
     InputError
-        If both are given.
+        If both are given, or a date is none.
     """
     if version is not None and parameters is not None:
         raise InputError(Problem(found="a version beside parameters", needed="Choose one."))
     if parameters is None and version is not None:
-        parts = version.split("-")
-        is_date = len(parts) == 3 and all(part.isdecimal() for part in parts)
-        parameters = set_in_force(version) if is_date else f"simm-{version.removeprefix('simm-')}"
+        is_date = re.fullmatch("[0-9]+-[0-9]+-[0-9]+", version) is not None
+        parameters = set_in_force(_day(version)) if is_date else f"simm-{version.removeprefix('simm-')}"
     if isinstance(parameters, str | Path) and Path(parameters).is_file() and is_ore_calibration(Path(parameters)):
         parameters = parameter_document(read_ore_calibration(parameters))
     return load_parameters(DEFAULT if parameters is None else parameters, mpor_days=mpor_days)
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise InputError(
+            Problem(found=f"the version '{text[:40]}' is no date", needed="A date like 2026-03-31, or a version.")
+        ) from None
 
 
 def parameter_document(found: Mapping[str, Any]) -> dict[str, Any]:

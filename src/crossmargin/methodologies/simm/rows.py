@@ -197,27 +197,28 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
             found |= is_type[kind]
         return found
 
-    def refuse(rows: BoolArray, column: Coded, what: str, needed: str) -> None:
-        """Refuse `rows`, naming the cell of `column`."""
+    def refuse_each(rows: BoolArray, column: str, found: Callable[[int], str], needed: str) -> None:
+        """Refuse `rows`, of a column as a CRIF calls it, saying what was found in each."""
         for k in np.flatnonzero(rows & ours & ~refused).tolist():
-            cell = column.names[int(column.codes[k])]
             refused[k] = True
-            problems.append(
-                (k, Problem(found=f"{what} '{cell}'" if cell else f"no {what}", needed=needed, row=int(s.row[k])))
-            )
+            problems.append((k, Problem(found=found(k), needed=needed, row=int(s.row[k]), column=column)))
 
-    refuse(risk_type < 0, s.risk_type, "risk type", f"One of {', '.join(RISK_TYPES)}.")
-    for k in np.flatnonzero(~np.isfinite(s.amount_usd) & ours & ~refused).tolist():
-        refused[k] = True
-        problems.append(
-            (k, Problem(found=f"an amount of {s.amount_usd[k]} USD", needed="A finite number.", row=int(s.row[k])))
-        )
-    for kind, what in ((RiskType.MULTIPLIER, "multiplier"), (RiskType.NOTIONAL_FACTOR, "factor")):
-        for k in np.flatnonzero(is_type[kind] & (s.amount_usd < 0) & ours & ~refused).tolist():
-            refused[k] = True
-            problems.append(
-                (k, Problem(found=f"a {what} of {s.amount_usd[k]}", needed="At least 0.", row=int(s.row[k])))
-            )
+    def refuse(rows: BoolArray, column: str, cells: Coded, what: str, needed: str) -> None:
+        """Refuse `rows`, naming the cell."""
+
+        def found(k: int) -> str:
+            cell = cells.names[int(cells.codes[k])]
+            return f"{what} '{cell}'" if cell else f"no {what}"
+
+        refuse_each(rows, column, found, needed)
+
+    refuse(risk_type < 0, "RiskType", s.risk_type, "risk type", f"One of {', '.join(RISK_TYPES)}.")
+    amount = s.amount_usd
+    refuse_each(~np.isfinite(amount), "AmountUSD", lambda k: f"an amount of {amount[k]} USD", "A finite number.")
+    negative = is_type[RiskType.MULTIPLIER] & (amount < 0)
+    refuse_each(negative, "Amount", lambda k: f"a multiplier of {amount[k]}", "0 or more.")
+    negative = is_type[RiskType.NOTIONAL_FACTOR] & (amount < 0)
+    refuse_each(negative, "Amount", lambda k: f"a factor of {amount[k]}", "0 or more.")
     classes = {name: k for k, name in enumerate(PRODUCT_CLASSES)}
     named = f"One of {', '.join(PRODUCT_CLASSES)}."
     # A multiplier names its product class as its qualifier; the other parameters have none.
@@ -225,15 +226,15 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     has_class = ~among(*_ADD_ONS)
     of_qualifier = _numbers(s.qualifier, of_multiplier, classes)
     product_class = _numbers(s.product_class, has_class, classes)
-    refuse(of_multiplier & (of_qualifier < 0), s.qualifier, "product class", named)
-    refuse(has_class & (product_class < 0), s.product_class, "product class", named)
+    refuse(of_multiplier & (of_qualifier < 0), "Qualifier", s.qualifier, "product class", named)
+    refuse(has_class & (product_class < 0), "ProductClass", s.product_class, "product class", named)
     product_class = np.maximum(np.where(of_multiplier, of_qualifier, product_class), 0)
     bucket = np.zeros(n, dtype=np.int64)
     for kind, risk_class in RISK_CLASS_OF.items():
         chosen = is_type[kind]
         known = parameters.bucketed[risk_class].buckets
         found = _numbers(s.bucket, chosen, {name: k for k, name in enumerate(known)})
-        refuse(chosen & (found < 0), s.bucket, "bucket", f"One of {', '.join(known)}.")
+        refuse(chosen & (found < 0), "Bucket", s.bucket, "bucket", f"One of {', '.join(known)}.")
         bucket = np.where(chosen, np.maximum(found, 0), bucket)
     tenor = np.zeros(n, dtype=np.int64)
     for kinds, known in (
@@ -242,19 +243,19 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     ):
         chosen = among(*kinds)
         found = _numbers(s.label1, chosen, {name: k for k, name in enumerate(known)}, str.lower)
-        refuse(chosen & (found < 0), s.label1, "tenor", f"Label 1 is one of {', '.join(known)}.")
+        refuse(chosen & (found < 0), "Label1", s.label1, "tenor", f"Label 1 is one of {', '.join(known)}.")
         tenor = np.where(chosen, np.maximum(found, 0), tenor)
     curves = parameters.rates.sub_curves
     of_curve = is_type[RiskType.IR_CURVE]
     sub_curve = _numbers(s.label2, of_curve, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
-    refuse(of_curve & (sub_curve < 0), s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
+    refuse(of_curve & (sub_curve < 0), "Label2", s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
     of_currency, of_pair = among(*_CURRENCIES), is_type[RiskType.FX_VOL]
     currency = _cells(s.qualifier, of_currency, lambda name: len(name) == 3 and name.isalpha())
-    refuse(of_currency & ~currency, s.qualifier, "currency", "Three letters, like EUR.")
+    refuse(of_currency & ~currency, "Qualifier", s.qualifier, "currency", "Three letters, like EUR.")
     pair = _cells(s.qualifier, of_pair, lambda name: len(name) == 6 and name.isalpha() and name[:3] != name[3:])
-    refuse(of_pair & ~pair, s.qualifier, "currency pair", "Two currencies: EURUSD.")
-    unnamed = s.qualifier.codes == _code_of(s.qualifier, "")
-    refuse(unnamed & ~is_type[RiskType.FIXED_AMOUNT], s.qualifier, "qualifier", "The name of the risk factor.")
+    refuse(of_pair & ~pair, "Qualifier", s.qualifier, "currency pair", "Two currencies: EURUSD.")
+    unnamed = (s.qualifier.codes == _code_of(s.qualifier, "")) & ~is_type[RiskType.FIXED_AMOUNT]
+    refuse(unnamed, "Qualifier", s.qualifier, "qualifier", "The name of the risk factor.")
     problems.sort(key=lambda one: one[0])
 
     rows = np.flatnonzero(ours & ~refused)
