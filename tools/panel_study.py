@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +43,20 @@ WINDOWS = {
 CALM = "all other days"
 
 
-def chains(folder: Path) -> Iterator[Market]:
-    """Every snapshot as a market, in order; the perpetual has its price where the forwards file has one."""
+def chains(folder: Path, every: int = 1) -> Iterator[Market]:
+    """Snapshots as markets, in order, the first of each `every`; the perpetual has its price where there is one."""
     perpetuals = pl.read_csv(folder / "deribit_forwards_6h.csv.gz").filter(pl.col("perp_price").is_not_null())
     price_of = {(row[0], row[1]): row[2] for row in perpetuals.select("snapshot_time", "currency", "perp_price").rows()}
-    for path in sorted(folder.glob("deribit_option_panel_*.parquet")):
-        for (moment,), frame in (
-            pl.read_parquet(path).sort("snapshot_time").group_by("snapshot_time", maintain_order=True)
-        ):
-            assert isinstance(moment, datetime)
-            yield _market(frame, moment.astimezone(UTC), path.name, price_of)
+    snapshots = (
+        (path.name, moment, frame)
+        for path in sorted(folder.glob("deribit_option_panel_*.parquet"))
+        for (moment,), frame in pl.read_parquet(path)
+        .sort("snapshot_time")
+        .group_by("snapshot_time", maintain_order=True)
+    )
+    for name, moment, frame in islice(snapshots, 0, None, every):
+        assert isinstance(moment, datetime)
+        yield _market(frame, moment.astimezone(UTC), name, price_of)
 
 
 def _market(frame: pl.DataFrame, moment: datetime, file: str, price_of: dict[tuple[str, str], float]) -> Market:
