@@ -194,12 +194,11 @@ def book(rows: list[Row], balances: list[Row] | None = None) -> Book:
     return read_positions([{key: record.get(key, "") for key in keys} for record in rows], balances)
 
 
-@st.composite
-def quantities(draw: st.DrawFn, name: str) -> Decimal:
+@cache  # Hypothesis validates a strategy anew each time that one is made
+def quantities(name: str) -> st.SearchStrategy[Decimal]:
     """Signed, never 0, to 0.01 of an option or a whole future."""
-    hundredths = draw(st.integers(-3_000, 3_000).filter(bool))
-    quantity = Decimal(hundredths) / 100 * size(name)
-    return quantity.normalize() + 0
+    hundredths = st.integers(-3_000, 3_000).filter(bool)
+    return hundredths.map(lambda n: (Decimal(n) / 100 * size(name)).normalize() + 0)
 
 
 @st.composite
@@ -212,10 +211,11 @@ def rows_of(
 ) -> list[Row]:
     """Rows in any order, duplicates among them; `bob` and `dan` are a netting set, `cid` may be gross."""
     plain = draw(st.booleans())
+    of_names, of_accounts = st.sampled_from(names), st.sampled_from(accounts)
     found = []
     for _ in range(draw(st.integers(1, most))):
-        name = draw(st.sampled_from(names))
-        account = draw(st.sampled_from(accounts))
+        name = draw(of_names)
+        account = draw(of_accounts)
         attributes = {}
         if not plain and account in ("bob", "dan"):
             attributes["netting_set"] = "a set"

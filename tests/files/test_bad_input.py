@@ -183,7 +183,7 @@ def test_parameter_files_that_are_none(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------------------ fuzz
 
-MUTANTS = 2000
+MUTANTS = 1000
 
 
 def _mutant(content: bytes, rng: random.Random) -> bytes:

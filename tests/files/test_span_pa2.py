@@ -710,7 +710,7 @@ def test_mutations_give_a_file_or_a_typed_error() -> None:
     original = pa2.written(pa2.small())
     letters = np.frombuffer(b" 0019-+A.\n\r\x00\x1a\xb2\xff", dtype=np.uint8)
     read = refused = 0
-    for _ in range(2000):
+    for _ in range(800):
         data = bytearray(original)
         for _ in range(int(rng.integers(1, 4))):
             place = int(rng.integers(len(data)))
@@ -731,7 +731,7 @@ def test_mutations_give_a_file_or_a_typed_error() -> None:
         else:
             assert np.isfinite(file.contracts.loss).all()
             read += 1
-    assert min(read, refused) > 200
+    assert min(read, refused) > 80
 
 
 def test_many_arrays_read_quickly() -> None:

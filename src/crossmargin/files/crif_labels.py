@@ -18,44 +18,26 @@ from crossmargin.basics.names import name_fault
 from crossmargin.files.cells import shown
 from crossmargin.methodologies.simm.parameters import RiskClass, SimmParameters
 from crossmargin.methodologies.simm.regulations import EXCLUDED, ORDER
-from crossmargin.methodologies.simm.rows import RISK_CLASS_OF
-from crossmargin.methodologies.simm.rows import RISK_TYPES as SIMM_TYPES
-
-RISK_TYPES = (
-    "Risk_IRCurve",
-    "Risk_Inflation",
-    "Risk_XCcyBasis",
-    "Risk_IRVol",
-    "Risk_InflationVol",
-    "Risk_CreditQ",
-    "Risk_CreditVol",
-    "Risk_CreditNonQ",
-    "Risk_CreditVolNonQ",
-    "Risk_BaseCorr",
-    "Risk_Equity",
-    "Risk_EquityVol",
-    "Risk_Commodity",
-    "Risk_CommodityVol",
-    "Risk_FX",
-    "Risk_FXVol",
-    "Param_ProductClassMultiplier",
-    "Param_AddOnNotionalFactor",
-    "Notional",
-    "Param_AddOnFixedAmount",
-    "PV",
+from crossmargin.methodologies.simm.rows import (
+    CREDIT_TENOR_TYPES,
+    CURRENCY_TYPES,
+    PRODUCT_CLASSES,
+    RISK_CLASS_OF,
+    TENOR_TYPES,
 )
+from crossmargin.methodologies.simm.rows import RISK_TYPES as SIMM_TYPES
+from crossmargin.methodologies.simm.schedule.parameters import PRODUCT_CLASSES as SCHEDULE_CLASSES
+
+RISK_TYPES = (*SIMM_TYPES, "PV")
+"""As a CRIF spells them: the method's, and one of the schedule alone."""
 SCHEDULE_NOTIONAL, SCHEDULE_PV = "Notional of the schedule", "PV of the schedule"
 KINDS = (*RISK_TYPES, SCHEDULE_NOTIONAL, SCHEDULE_PV)
 """Risk types, and those two of the schedule apart: the same word means another thing there."""
 MULTIPLIER, FACTOR, FIXED = "Param_ProductClassMultiplier", "Param_AddOnNotionalFactor", "Param_AddOnFixedAmount"
 PURE_NUMBERS = (MULTIPLIER, FACTOR)
 """Risk types whose amount is no money."""
-SIMM_CLASSES = ("RatesFX", "Rates", "FX", "Credit", "Equity", "Commodity")
-SCHEDULE_CLASSES = ("Rates", "FX", "Credit", "Equity", "Commodity", "CrossCurrency", "Other")
-_CURRENCY_TYPES = ("Risk_IRCurve", "Risk_Inflation", "Risk_XCcyBasis", "Risk_IRVol", "Risk_InflationVol", "Risk_FX")
-_CREDIT = ("Risk_CreditQ", "Risk_CreditVol", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
-_WITH_TENOR = ("Risk_IRCurve", "Risk_IRVol", "Risk_InflationVol", "Risk_EquityVol", "Risk_CommodityVol", "Risk_FXVol")
 _WITH_LABEL2 = ("Risk_IRCurve", "Risk_CreditQ", "Risk_CreditNonQ", "Risk_CreditVolNonQ")
+_CURRENCY_TYPES = frozenset(name for name, kind in SIMM_TYPES.items() if kind in CURRENCY_TYPES)
 _REGULATIONS = {name.lower(): name for name in (*ORDER, EXCLUDED)}
 _CURRENCY = re.compile("[A-Z]{3}")
 _WHOLE = re.compile(r"0*([0-9]+)(\.0+)?")
@@ -98,7 +80,7 @@ def product_class(kind: str, text: str) -> str | Fault | Unused:
         return _one_of(text, SCHEDULE_CLASSES, "product class", "of the schedule")
     if not kind.startswith("Risk_"):
         return UNUSED if text else ""
-    return _one_of(text, SIMM_CLASSES, "product class", "of SIMM")
+    return _one_of(text, PRODUCT_CLASSES, "product class", "of SIMM")
 
 
 def qualifier(kind: str, text: str) -> str | Fault | Unused:
@@ -119,7 +101,7 @@ def qualifier(kind: str, text: str) -> str | Fault | Unused:
             return Fault(f"'{shown(text)}' is a pair of one currency", "Two currencies, like EURUSD.")
         return first + second
     if kind == MULTIPLIER:
-        return _one_of(text, SIMM_CLASSES, "product class", "that has a multiplier")
+        return _one_of(text, PRODUCT_CLASSES, "product class", "that has a multiplier")
     if not text:
         return Fault("no qualifier", f"{kind} is of a name.")
     fault = name_fault(text)
@@ -146,13 +128,11 @@ class CalibratedLabels:
     def of(cls, parameters: SimmParameters) -> CalibratedLabels:
         """What a calibration knows."""
         credit = parameters.bucketed[RiskClass.CREDIT_QUALIFYING].tenors
+        tenors = {**dict.fromkeys(CREDIT_TENOR_TYPES, credit), **dict.fromkeys(TENOR_TYPES, parameters.rates.tenors)}
+        buckets = {kind: parameters.bucketed[risk_class].buckets for kind, risk_class in RISK_CLASS_OF.items()}
         return cls(
-            buckets={
-                kind: parameters.bucketed[RISK_CLASS_OF[of_type]].buckets
-                for kind, of_type in SIMM_TYPES.items()
-                if of_type in RISK_CLASS_OF
-            },
-            tenors={**dict.fromkeys(_CREDIT, credit), **dict.fromkeys(_WITH_TENOR, parameters.rates.tenors)},
+            buckets={name: buckets[kind] for name, kind in SIMM_TYPES.items() if kind in buckets},
+            tenors={name: tenors[kind] for name, kind in SIMM_TYPES.items() if kind in tenors},
             sub_curves=parameters.rates.sub_curves,
         )
 

@@ -80,8 +80,8 @@ RISK_CLASS_OF: dict[RiskType, RiskClass] = {
     RiskType.COMMODITY_VOL: RiskClass.COMMODITY,
 }
 """Class of the types whose buckets are listed."""
-_CREDIT_TENORS = (RiskType.CREDIT_Q, RiskType.CREDIT_VOL, RiskType.CREDIT_NON_Q, RiskType.CREDIT_VOL_NON_Q)
-_RATE_TENORS = (
+CREDIT_TENOR_TYPES = (RiskType.CREDIT_Q, RiskType.CREDIT_VOL, RiskType.CREDIT_NON_Q, RiskType.CREDIT_VOL_NON_Q)
+TENOR_TYPES = (
     RiskType.IR_CURVE,
     RiskType.IR_VOL,
     RiskType.INFLATION_VOL,
@@ -89,7 +89,7 @@ _RATE_TENORS = (
     RiskType.COMMODITY_VOL,
     RiskType.FX_VOL,
 )
-_CURRENCIES = (
+CURRENCY_TYPES = (
     RiskType.IR_CURVE,
     RiskType.INFLATION,
     RiskType.BASIS,
@@ -97,6 +97,7 @@ _CURRENCIES = (
     RiskType.INFLATION_VOL,
     RiskType.FX,
 )
+"""Types whose label 1 is a tenor of credit, one of rates, and whose qualifier is a currency."""
 _ADD_ONS = (RiskType.MULTIPLIER, RiskType.NOTIONAL_FACTOR, RiskType.NOTIONAL, RiskType.FIXED_AMOUNT)
 SCHEDULE = "schedule"
 """Model of the rows that are not of this method, in small letters."""
@@ -238,8 +239,8 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
         bucket = np.where(chosen, np.maximum(found, 0), bucket)
     tenor = np.zeros(n, dtype=np.int64)
     for kinds, known in (
-        (_CREDIT_TENORS, parameters.bucketed[RiskClass.CREDIT_QUALIFYING].tenors),
-        (_RATE_TENORS, parameters.rates.tenors),
+        (CREDIT_TENOR_TYPES, parameters.bucketed[RiskClass.CREDIT_QUALIFYING].tenors),
+        (TENOR_TYPES, parameters.rates.tenors),
     ):
         chosen = among(*kinds)
         found = _numbers(s.label1, chosen, {name: k for k, name in enumerate(known)}, str.lower)
@@ -249,7 +250,7 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     of_curve = is_type[RiskType.IR_CURVE]
     sub_curve = _numbers(s.label2, of_curve, {name.lower(): k for k, name in enumerate(curves)}, str.lower)
     refuse(of_curve & (sub_curve < 0), "Label2", s.label2, "sub-curve", f"Label 2 is one of {', '.join(curves)}.")
-    of_currency, of_pair = among(*_CURRENCIES), is_type[RiskType.FX_VOL]
+    of_currency, of_pair = among(*CURRENCY_TYPES), is_type[RiskType.FX_VOL]
     currency = _cells(s.qualifier, of_currency, lambda name: len(name) == 3 and name.isalpha())
     refuse(of_currency & ~currency, "Qualifier", s.qualifier, "currency", "Three letters, like EUR.")
     pair = _cells(s.qualifier, of_pair, lambda name: len(name) == 6 and name.isalpha() and name[:3] != name[3:])
@@ -261,7 +262,7 @@ def coded(sensitivities: Sensitivities, parameters: SimmParameters) -> tuple[Row
     rows = np.flatnonzero(ours & ~refused)
     names, qualifier = _alphabetical(s.qualifier, of_pair)
     groups, label2 = _alphabetical(s.label2, np.zeros(n, dtype=np.bool_))
-    group = np.where(among(*_CREDIT_TENORS), label2, 0)
+    group = np.where(among(*CREDIT_TENOR_TYPES), label2, 0)
     scope = s.portfolio.codes * len(PRODUCT_CLASSES) + product_class
     sub_curve = np.maximum(sub_curve, 0)
     order = rows[
