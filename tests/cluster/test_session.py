@@ -81,8 +81,9 @@ def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 SCRIPT = """
-import sys
+import faulthandler, signal, sys
 from pathlib import Path
+faulthandler.register(signal.SIGUSR1)
 from crossmargin.cluster.margin import margin_on_cluster
 from crossmargin.methodologies.registry import methodology
 from tests import books
@@ -115,7 +116,14 @@ def test_ctrl_c_stops_everything_and_leaves_nothing(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o777 == 0o700
         assert list(folder.rglob("sockets/*"))
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        try:
+            out, err = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            state = f"exit code {process.poll()}, still there {descendants(process.pid)} of {started}"
+            process.send_signal(signal.SIGUSR1)  # where it hangs goes to its standard error
+            time.sleep(1.0)
+            process.kill()
+            pytest.fail(f"it did not stop: {state}\n{process.communicate(timeout=10)[1]}")
     finally:
         process.kill()
     assert "KeyboardInterrupt" in err
